@@ -1,0 +1,107 @@
+"""Arguments from outside, checked once at the door: every error says what was found."""
+
+import numpy as np
+
+
+def check_choice(name, found, choices):
+    """Raise ValueError unless `found` is one of `choices`."""
+    if found not in choices:
+        raise ValueError(f"{name}: found {found!r}, expected one of {', '.join(map(str, choices))}")
+
+
+def check_number(name, found, low=0.0, strict=False, integer=False):
+    """Raise ValueError unless `found` is a finite number >= low (> low if `strict`)."""
+    kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
+    number = isinstance(found, kinds) and not isinstance(found, bool) and np.isfinite(found)
+    if not number or found < low or (strict and found == low):
+        kind = "an integer" if integer else "a finite number"
+        raise ValueError(f"{name}: found {found!r}, expected {kind} {'>' if strict else '>='} {low:g}")
+
+
+def check_eps(eps):
+    """Return `eps`, a radius or an array of radii (n,), as float64, known to be finite and >= 0."""
+    eps = np.asarray(eps, np.float64)
+    if not (np.isfinite(eps) & (eps >= 0)).all():
+        wrong = np.ravel(eps)[~(np.isfinite(eps) & (eps >= 0)).ravel()][0]
+        raise ValueError(f"eps: found {wrong:g}, expected finite numbers >= 0")
+    return eps
+
+
+def check_inputs(X, n_features=None, name="X"):
+    """Return `X` (n_samples, n_features) as an array that is known to be numeric and finite.
+
+    Raises
+    ------
+    ValueError
+        If it is not two-dimensional, has no sample or no feature, is not numeric, holds a NaN or
+        an infinity (the message names the first index), or has not `n_features` columns.
+    """
+    X = np.asarray(X)
+    if X.ndim != 2 or 0 in X.shape:
+        raise ValueError(f"{name}: found shape {X.shape}, expected (n_samples, n_features), not empty")
+    if n_features is not None and X.shape[1] != n_features:
+        raise ValueError(f"{name}: found {X.shape[1]} features, expected {n_features}")
+    if X.dtype.kind not in "fuib":
+        raise ValueError(f"{name}: found dtype {X.dtype}, expected real numbers")
+    check_finite(X, name)
+    return X
+
+
+def check_finite(array, name):
+    """Raise ValueError that names the first NaN or infinity of `array`, of any shape (n, ...)."""
+    if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
+        return
+    bad = np.argwhere(~np.isfinite(array))
+    if len(bad):
+        index = tuple(int(i) for i in bad[0])
+        raise ValueError(f"{name}: found {array[index]} at index {index}, expected finite numbers")
+
+
+def check_inside(X, bounds):
+    """Raise ValueError unless all of `X` (n_samples, n_features) lies in the pixel box."""
+    (low, high), least, most = bounds, X.min(), X.max()
+    if not (low <= least and most <= high):
+        raise ValueError(
+            f"X: found values in [{least:g}, {most:g}], expected them inside the pixel box "
+            f"[{low:g}, {high:g}]"
+        )
+
+
+def check_signs(y, n_samples):
+    """Return labels `y` (n_samples,) as int8, known to be -1 or +1 and to hold both."""
+    y = np.asarray(y)
+    if y.shape != (n_samples,):
+        raise ValueError(f"y: found shape {y.shape}, expected ({n_samples},), one label a sample")
+    if y.dtype.kind not in "fuib" or not np.isin(y, (-1, 1)).all():
+        raise ValueError(f"y: found labels {_some(y)}, expected only -1 and +1")
+    if (y == y[0]).all():
+        raise ValueError(f"y: found one class only, {y[0]:g}, expected both -1 and +1")
+    return y.astype(np.int8)
+
+
+def check_classes(labels):
+    """Return the two sorted classes of `labels` (n_samples,) and y in {-1, +1}."""
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"y: found shape {labels.shape}, expected (n_samples,)")
+    if labels.dtype.kind not in "fuibUS":
+        raise ValueError(f"y: found dtype {labels.dtype}, expected numbers or strings")
+    if labels.dtype.kind == "f":
+        check_finite(labels, "y")
+    classes, place = np.unique(labels, return_inverse=True)
+    if len(classes) != 2:
+        raise ValueError(f"y: found {len(classes)} classes, {_some(classes)}, expected two")
+    return classes, (2 * place - 1).astype(np.int8)
+
+
+def pixels(X, dtype):
+    """`X` (n_samples, n_features) in a floating type: uint8 pixels become x / 255."""
+    if X.dtype == np.uint8:
+        return np.divide(X, 255, dtype=dtype)
+    return X.astype(dtype, copy=False)
+
+
+def _some(values):
+    """A few of the distinct values, for a message."""
+    distinct = np.unique(values)
+    return ", ".join(map(str, distinct[:5])) + (", ..." if len(distinct) > 5 else "")

@@ -1,0 +1,59 @@
+"""Data that several test files share."""
+
+import os
+
+import numpy as np
+import pytest
+
+from numlin import datasets
+from numlin.model import LinearClassifier
+
+needs_jit = pytest.mark.skipif(
+    os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"),
+    reason="NUMBA_DISABLE_JIT is set, and interpreted kernels are too slow for whole data sets",
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Every test's user cache is a new empty folder, never the user's own."""
+    before = datasets.mnist_folder()
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("cache")
+        patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.delenv("NUMLIN_DATA", raising=False)
+        yield before
+
+
+@pytest.fixture(scope="session")
+def mnist(cache):
+    """MNIST from $NUMLIN_DATA or the user's cache; tests never download it."""
+    if any(file.problem == datasets.MISSING for file in datasets.status(cache)):
+        pytest.skip(f"real MNIST is not in {cache}: set NUMLIN_DATA to the folder that holds it")
+    return datasets.find("mnist", cache)
+
+
+@pytest.fixture(scope="session")
+def strokes_source(cache):
+    """The synthetic digits, drawn once into the tests' own cache."""
+    return datasets.find("synthetic")
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20260101)
+
+
+@pytest.fixture
+def blobs(rng):
+    """60 samples of 12 pixels, multiples of 1/255: two tell the classes apart, ten hardly do."""
+    y = np.where(np.arange(60) % 2, 1, -1)
+    contrast = np.where(np.arange(12) < 2, 0.3, 0.06) * np.where(np.arange(12) % 2, 1, -1)
+    X = 0.5 + y[:, None] * contrast + rng.normal(0, 0.12, (60, 12))
+    return np.rint(np.clip(X, 0, 1) * 255) / 255, y
+
+
+@pytest.fixture
+def small_model(blobs):
+    """A regular classifier of `blobs`."""
+    return LinearClassifier(n_epochs=20, batch_size=10, engine="numpy").fit(*blobs)

@@ -1,0 +1,81 @@
+"""Files are written whole or not at all; tables line up; progress is silent in a pipe."""
+
+import io
+import os
+import stat
+import sys
+
+import pytest
+
+from numlin.files import replacing, staging
+from numlin.progress import Progress
+from numlin.text import table
+
+
+def test_a_file_appears_when_the_block_succeeds(tmp_path):
+    with replacing(tmp_path / "deep" / "er" / "a.txt") as temporary:
+        temporary.write_text("new")
+        assert not (tmp_path / "deep" / "er" / "a.txt").exists()
+    assert (tmp_path / "deep" / "er" / "a.txt").read_text() == "new"
+
+
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_an_interrupted_block_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    (tmp_path / "a.txt").write_text("old")
+    with pytest.raises(error), replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("half")
+        raise error
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+    assert (tmp_path / "a.txt").read_text() == "old"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions are POSIX's")
+def test_a_new_file_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "usual").write_text("")
+    with replacing(tmp_path / "ours") as temporary:
+        temporary.write_text("")
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("usual", "ours")]
+    assert modes[0] == modes[1]
+
+
+def test_a_staged_folder_keeps_what_it_does_not_replace(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("kept")
+    with staging(tmp_path / "out") as folder:
+        (folder / "sub").mkdir()
+        (folder / "sub" / "new").write_text("new")
+    found = {str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {"out/mine", "out/sub/new"}
+
+
+def test_an_interrupted_staging_leaves_the_folder_as_it_was(tmp_path):
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "out") as folder:
+        (folder / "new").write_text("new")
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_staging_over_a_file_is_refused_by_name(tmp_path):
+    (tmp_path / "out").write_text("a file")
+    with pytest.raises(NotADirectoryError, match="out: found a file"), staging(tmp_path / "out"):
+        pass
+
+
+def test_a_table_lines_up_words_left_and_numbers_right():
+    assert table(["model", "error"], [["a", "1%"], ["longer", "100%"]]).splitlines() == [
+        "model   error", "------  -----", "a          1%", "longer   100%",
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize("stream, shown", [(io.StringIO(), False), (Terminal(), True)])
+def test_progress_shows_on_a_terminal_and_is_silent_in_a_pipe(monkeypatch, stream, shown):
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Progress("reading", total=4) as progress:
+        progress.advance(2, note="half way")
+    assert ("reading  50% half way" in stream.getvalue()) is shown
+    assert (stream.getvalue() == "") is not shown
