@@ -1,0 +1,294 @@
+"""Perturbation balls: the worst an adversary of strength eps can do to a linear score.
+
+An input x may be moved by any delta of a ball, ||delta|| <= eps, and optionally x + delta must
+stay in the pixel box. The margin y (w.x + b) then falls by at most
+
+    drop(w, x, y) = max over the ball of  -y w.delta,
+
+a linear function maximised over a convex set, so the maximum is exact and known in closed form.
+
+Without the box the drop is eps ||w||_*, with the dual norm, whatever x and y are:
+
+    ball      dual norm ||w||_*     unit vector v(w) with w.v = ||w||_*
+    l-inf     sum_j |w_j|           sign(w_j)
+    l2        sqrt(sum_j w_j^2)     w_j / ||w||_2
+    l1        max_j |w_j|           sign(w_j) at the first largest |w_j|, else 0
+
+and delta* = -y eps v(w). Inside the box [low, high] pixel j can move only by its room, the
+distance to the side that lowers the margin: x_j - low where y w_j > 0, high - x_j where
+y w_j < 0. The adversary picks moves 0 <= t_j <= room_j that maximise sum_j |w_j| t_j:
+
+    l-inf     t_j = min(room_j, eps)                     clip every pixel
+    l2        t_j = min(room_j, level |w_j|)             water-filling, ||t||_2 = eps
+    l1        fill the pixels in decreasing |w_j| until sum_j t_j = eps
+
+and delta*_j = -y sign(w_j) t_j. In either case the subgradient of the drop in w follows from
+Danskin's theorem: a maximum of functions that are linear in w, -y w.delta, has the slope of
+the one that attains it, -y delta*. For the free l-inf ball that is eps sign(w).
+
+References: Danskin, The Theory of Max-Min, 1967; Boyd and Vandenberghe, Convex Optimization,
+2004, section A.1.6 (dual norms) and example 5.2 (water-filling).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numlin.validation import check_choice, check_inside
+
+NORMS = ("linf", "l2", "l1")
+PIXEL_BOX = (0.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Ball:
+    """The set {delta : ||delta||_norm <= eps}, optionally with low <= x + delta <= high.
+
+    Parameters
+    ----------
+    norm : "linf", "l2" or "l1"
+        The norm that measures the perturbation.
+    bounds : (low, high) or None
+        The pixel box; None lets x + delta be anything.
+
+    Raises
+    ------
+    ValueError
+        For a norm that is none of the three, or bounds that are not low < high.
+    """
+
+    norm: str = "linf"
+    bounds: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        check_choice("norm", self.norm, NORMS)
+        if self.bounds is not None:
+            if len(self.bounds) != 2 or not self.bounds[0] < self.bounds[1]:
+                raise ValueError(f"bounds: found {self.bounds!r}, expected (low, high), low < high")
+
+    @property
+    def free(self):
+        """The same ball without the pixel box."""
+        return Ball(self.norm)
+
+    def dual_norm(self, w):
+        """||w||_* = max of w.v over the unit ball ||v|| <= 1, for `w` (n_features,)."""
+        if self.norm == "linf":
+            return np.abs(w).sum()
+        if self.norm == "l2":
+            return np.sqrt(w @ w)
+        return np.abs(w).max()
+
+    def dual_vector(self, w):
+        """A v with ||v|| <= 1 and w.v = ||w||_*: a subgradient of the dual norm at `w`.
+
+        Parameters
+        ----------
+        w : (n_features,)
+
+        Returns
+        -------
+        (n_features,)
+            sign(w), w / ||w||_2, or the signed unit vector of the first largest |w_j|. Zero
+            where w = 0, which is a subgradient there too (sign(0) = 0).
+        """
+        if self.norm == "linf":
+            return np.sign(w)
+        if self.norm == "l2":
+            return w / (self.dual_norm(w) or 1)
+        v = np.zeros_like(w)
+        j = np.argmax(np.abs(w))
+        v[j] = np.sign(w[j])
+        return v
+
+    def drop(self, w, X, y, eps):
+        """Largest fall of each margin: max over the ball of -y w.delta.
+
+        Parameters
+        ----------
+        w : (n_features,)
+        X : (n_samples, n_features)
+            Inputs; only the pixel box looks at them.
+        y : (n_samples,)
+            Labels, -1 or +1.
+        eps : float or (n_samples,)
+            Radius in the units of X.
+
+        Returns
+        -------
+        (n_samples,) or, without the box and with one eps, a scalar that serves every sample.
+        """
+        if self.bounds is None:
+            return eps * self.dual_norm(w)
+        return self._moves(w, self._room(w, X, y), eps) @ np.abs(w)
+
+    def delta(self, w, X, y, eps):
+        """The perturbation that attains `drop`; arguments as there.
+
+        Returns
+        -------
+        (n_samples, n_features)
+            -y eps v(w) without the box, -y sign(w) t with it.
+        """
+        y = np.asarray(y, w.dtype)[:, None]
+        if self.bounds is None:
+            eps = np.broadcast_to(eps, len(y))[:, None].astype(w.dtype)
+            return -y * eps * self.dual_vector(w)
+        return -y * np.sign(w) * self._moves(w, self._room(w, X, y[:, 0]), eps)
+
+    def drop_subgradient(self, w, X, y, eps, c):
+        """sum_i c_i g_i, where g_i = -y_i delta*_i is a subgradient in w of the i-th drop.
+
+        Parameters
+        ----------
+        w, X, y, eps
+            As in `drop`.
+        c : (n_samples,)
+            The coefficient of each sample.
+
+        Returns
+        -------
+        (n_features,)
+
+        Notes
+        -----
+        Exact by Danskin's theorem. Where several delta attain the maximum (w_j = 0, ties of
+        |w_j| in the l1 ball) each gives a subgradient, and this is the one `delta` returns.
+        """
+        if self.bounds is None:
+            return np.sum(c * eps) * self.dual_vector(w)
+        return -(c * y) @ self.delta(w, X, y, eps)
+
+    def radius(self, w, X, y, margin, water_level=None):
+        """Smallest eps whose drop reaches the margin: the distance to the decision boundary.
+
+        Parameters
+        ----------
+        w, X, y
+            As in `drop`.
+        margin : (n_samples,)
+            y * (X @ w + b).
+        water_level : callable, optional
+            Stands in for `water_level` of this module; a compiled twin of it, for instance.
+
+        Returns
+        -------
+        (n_samples,)
+            0 where margin <= 0 (already an error), infinite where no perturbation reaches the
+            boundary (w = 0, or the whole box does not suffice).
+
+        Notes
+        -----
+        The drop is concave and increasing in eps; without the box it is linear, so the radius
+        is margin / ||w||_*. With it, its inverse is the filling of the table above stopped
+        when sum_j |w_j| t_j equals the margin instead of when the budget eps is spent.
+        """
+        margin = np.maximum(margin, 0)
+        if self.bounds is None:
+            with np.errstate(divide="ignore", invalid="ignore"):
+                return np.where(margin > 0, margin / self.dual_norm(w), 0)
+        water_level = water_level or globals()["water_level"]
+        room, size = self._room(w, X, y), np.abs(w)
+        if self.norm == "linf":
+            return water_level(room, size, margin)
+        if self.norm == "l2":
+            size = _widths(w)
+            level = water_level(room / size, size * size, margin)
+            radius = np.sqrt(np.square(_moves_at_level(room, size, level)).sum(axis=1))
+            return np.where(np.isinf(level), np.inf, radius).astype(room.dtype)
+        largest_first = np.argsort(-size, kind="stable")
+        room, size = room[:, largest_first], size[largest_first]
+        spent, gained = np.cumsum(room, axis=1), np.cumsum(room * size, axis=1)
+        j = _first(gained >= margin[:, None])
+        rows, found = np.arange(len(j)), j < len(size)
+        j = np.minimum(j, len(size) - 1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            unused = (gained[rows, j] - margin) / size[j]
+        return np.where(found, np.where(margin > 0, spent[rows, j] - unused, 0), np.inf)
+
+    def _room(self, w, X, y):
+        """How far each pixel can move against the margin, (n_samples, n_features); 0 if w_j = 0."""
+        low, high = self.bounds
+        check_inside(X, self.bounds)
+        down = np.asarray(y)[:, None] * w
+        room = np.where(down > 0, X - low, np.where(down < 0, high - X, 0))
+        return room.astype(np.result_type(X, w))
+
+    def _moves(self, w, room, eps):
+        """The t of the table above, (n_samples, n_features)."""
+        size, eps = np.abs(w), np.broadcast_to(eps, len(room)).astype(room.dtype)
+        if self.norm == "linf":
+            return np.minimum(room, eps[:, None])
+        if self.norm == "l2":
+            size = _widths(w)
+            level = np.sqrt(water_level((room / size) ** 2, size * size, eps * eps))
+            return _moves_at_level(room, size, level).astype(room.dtype)
+        largest_first = np.argsort(-size, kind="stable")
+        ahead = np.cumsum(room[:, largest_first], axis=1) - room[:, largest_first]
+        moves = np.empty_like(room)
+        moves[:, largest_first] = np.clip(eps[:, None] - ahead, 0, room[:, largest_first])
+        return moves
+
+
+LINF = Ball("linf")
+BALLS = {
+    norm + suffix: Ball(norm, bounds)
+    for bounds, suffix in ((None, ""), (PIXEL_BOX, "-box"))
+    for norm in NORMS
+}
+
+
+def water_level(full_at, slope, target):
+    """Smallest level L >= 0 with sum_j slope_j min(full_at_j, L) = target.
+
+    Vessels j of widths slope_j fill evenly; vessel j is full at level full_at_j.
+
+    Parameters
+    ----------
+    full_at : (n_samples, n_features)
+    slope : (n_features,)
+        Not negative.
+    target : (n_samples,)
+        Not negative.
+
+    Returns
+    -------
+    (n_samples,)
+        Infinite where all vessels together hold less than the target.
+
+    Notes
+    -----
+    Exact: the sum is piecewise linear in L with its bends at the sorted full_at, so the right
+    piece is found by sorting, and one division on it gives L. O(d log d) per sample.
+
+    See Also
+    --------
+    numlin.kernels.compiled.water_level : the compiled twin.
+    """
+    order = np.argsort(full_at, axis=1)
+    bend, slope = np.take_along_axis(full_at, order, axis=1), slope[order]
+    poured = np.zeros_like(bend)
+    np.cumsum((bend * slope)[:, :-1], axis=1, out=poured[:, 1:])
+    open_slope = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1]
+    k = _first(poured + bend * open_slope >= target[:, None])
+    rows, found = np.arange(len(k)), k < bend.shape[1]
+    k = np.minimum(k, bend.shape[1] - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = (target - poured[rows, k]) / open_slope[rows, k]
+    return np.where(target == 0, 0, np.where(found, np.minimum(level, bend[rows, k]), np.inf))
+
+
+def _first(condition):
+    """Index of the first True in each row of (n_samples, n_features), n_features if none."""
+    return np.where(condition.any(axis=1), condition.argmax(axis=1), condition.shape[1])
+
+
+def _widths(w):
+    """|w| in float64, kept off 0 so that its square divides; where w_j = 0 there is no room."""
+    return np.maximum(np.abs(w, dtype=np.float64), 1e-150)
+
+
+def _moves_at_level(room, size, level):
+    """min(room, level |w|) with level possibly infinite, (n_samples, n_features)."""
+    finite = np.where(np.isinf(level), 0, level)[:, None]
+    return np.where(np.isinf(level)[:, None], room, np.minimum(room, finite * size))

@@ -1,0 +1,79 @@
+"""Margin losses: convex, decreasing functions of one scalar, margin = y * (w.x + b).
+
+A linear classifier touches its data only through the margins, so a loss is two scalar
+functions: its value and its derivative. All three here are finite and accurate for margins
+from -1e4 to 1e4.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+
+def hinge(margin):
+    """Hinge loss max(0, 1 - m) of margins `m`, an array of any shape (n_samples,)."""
+    return np.maximum(0, 1 - margin)
+
+
+def hinge_derivative(margin):
+    """Derivative of `hinge`: -1 where m < 1, else 0; at the kink m = 1 it is 0, shape kept.
+
+    Every number in [-1, 0] is a subgradient at m = 1. The choice 0 means that a sample is
+    active only when m < 1, strictly.
+    """
+    return np.where(margin < 1, -1, 0).astype(_float_of(margin))
+
+
+def squared_hinge(margin):
+    """Squared hinge loss max(0, 1 - m)^2 of margins `m`, an array of any shape (n_samples,)."""
+    return np.square(hinge(margin))
+
+
+def squared_hinge_derivative(margin):
+    """Derivative of `squared_hinge`: -2 max(0, 1 - m), continuous, shape kept (n_samples,)."""
+    return -2 * hinge(margin)
+
+
+def logistic(margin):
+    """Logistic loss log(1 + exp(-m)) of margins `m`, an array of any shape (n_samples,).
+
+    Written as max(0, -m) + log1p(exp(-|m|)), whose exponential never overflows and whose
+    value keeps full relative accuracy when m is large and the loss is near exp(-m).
+    """
+    return np.maximum(0, -margin) + np.log1p(np.exp(-np.abs(margin)))
+
+
+def logistic_derivative(margin):
+    """Derivative of `logistic`: -1 / (1 + exp(m)), shape kept (n_samples,).
+
+    With t = exp(-|m|) <= 1 it is -t / (1 + t) for m >= 0 and -1 / (1 + t) for m < 0.
+    """
+    t = np.exp(-np.abs(margin))
+    return -np.where(margin >= 0, t, 1) / (1 + t)
+
+
+def _float_of(margin):
+    """The floating type in which a function of these margins is returned."""
+    return np.result_type(margin, np.float32)
+
+
+class Loss(NamedTuple):
+    """A margin loss: `value` and `derivative` map margins (n_samples,) to the same shape.
+
+    `kinks` are the margins at which the
+    derivative jumps, `smooth` says that there are none at any order.
+    """
+
+    name: str
+    value: Callable
+    derivative: Callable
+    kinks: tuple = ()
+    smooth: bool = False
+
+
+HINGE = Loss("hinge", hinge, hinge_derivative, kinks=(1.0,))
+SQUARED_HINGE = Loss("squared-hinge", squared_hinge, squared_hinge_derivative)
+LOGISTIC = Loss("logistic", logistic, logistic_derivative, smooth=True)
+
+LOSSES = {loss.name: loss for loss in (HINGE, SQUARED_HINGE, LOGISTIC)}

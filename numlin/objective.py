@@ -1,0 +1,139 @@
+"""The training objective and its subgradient, in plain NumPy: this file is the explanation.
+
+Regular training minimises the mean loss of the margins; robust training the mean loss of the
+margins after the worst perturbation,
+
+    F(w, b) = 1/n sum_i loss(m_i),    m_i = y_i (w.x_i + b) - drop_i(w),
+
+where drop_i is what the ball can take from sample i (see `numlin.balls`). For the hinge loss
+and the l-inf ball of radius eps
+
+    F(w, b) = 1/n sum_i max(0, 1 - y_i (w.x_i + b) + eps ||w||_1).
+
+Because a loss decreases with the margin, the worst loss over the ball is the loss of the
+smallest margin: the inner maximum is exact, and F is convex (a convex decreasing function of a
+concave one). The chain rule gives its subgradient. With c_i = loss'(m_i) / n <= 0,
+
+    grad_w = sum_i c_i (y_i x_i - d drop_i / dw),    grad_b = sum_i c_i y_i.
+
+For hinge and l-inf, c_i = -1/n on the active samples (m_i < 1) and 0 on the rest, so
+
+    grad_w = -1/n sum over active i of (y_i x_i - eps sign(w)).
+
+Read its second term alone: every active sample pulls every weight towards zero by the step
+times eps / n, unless the data pull harder. That is how robust training wipes out weak weights.
+
+Kinks. F is piecewise smooth. At m_i = 1 the hinge's derivative is taken as 0, at w_j = 0
+sign(0) = 0: each choice is a subgradient, so F(v) >= F(u) + grad.(v - u) holds for every v.
+"""
+
+import numpy as np
+
+from numlin.balls import LINF
+from numlin.losses import HINGE
+
+
+def score(w, b, X):
+    """Scores w.x_i + b: `w` (n_features,), `X` (n_samples, n_features), result (n_samples,)."""
+    return X @ w + b
+
+
+def robust_margin(w, b, X, y, eps=0.0, ball=LINF):
+    """Smallest margin within the ball: m_i = y_i (w.x_i + b) - drop_i(w).
+
+    Parameters
+    ----------
+    w : (n_features,)
+    b : float
+    X : (n_samples, n_features)
+        Pixels in [0, 1].
+    y : (n_samples,)
+        Labels, -1 or +1.
+    eps : float
+        Radius of the ball in pixel units; 0 gives the plain margin.
+    ball : Ball
+        What the adversary may do.
+
+    Returns
+    -------
+    (n_samples,)
+        Positive exactly when every point of the ball is classified correctly.
+    """
+    margin = y * score(w, b, X)
+    return margin - ball.drop(w, X, y, eps) if eps else margin
+
+
+def objective(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
+    """Mean robust loss F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
+
+    Parameters
+    ----------
+    w, b, X, y, eps, ball
+        As in `robust_margin`: `X` is (n_samples, n_features), `w` (n_features,).
+    loss : Loss
+        The margin loss.
+
+    Returns
+    -------
+    float
+
+    See Also
+    --------
+    subgradient : its slope.
+    """
+    return loss.value(robust_margin(w, b, X, y, eps, ball)).mean()
+
+
+def subgradient(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
+    """A subgradient of `objective` in w and b; arguments as there.
+
+    With c_i = loss'(m_i) / n,
+
+        grad_w = sum_i c_i y_i x_i - sum_i c_i d drop_i / dw,    grad_b = sum_i c_i y_i.
+
+    Returns
+    -------
+    grad_w : (n_features,)
+    grad_b : float
+
+    Notes
+    -----
+    Exact. Where F is differentiable this is the gradient; at kinks it is the subgradient fixed
+    by the conventions at the top of this module.
+
+    See Also
+    --------
+    numlin.kernels.reference.sgd_epoch : the same two lines inside SGD.
+    """
+    c = loss.derivative(robust_margin(w, b, X, y, eps, ball)) / len(y)
+    grad_w = (c * y) @ X
+    if eps:
+        grad_w = grad_w - ball.drop_subgradient(w, X, y, eps, c)
+    return grad_w, (c * y).sum()
+
+
+def kinks(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
+    """Quantities whose sign changes are the kinks of `objective`, for `numlin.gradcheck`.
+
+    Arguments as in `objective`: `X` is (n_samples, n_features), `w` (n_features,).
+
+    Returns
+    -------
+    dict of arrays
+        A loss that is not smooth bends where 1 - m_i = 0. The l-inf ball bends its drop where
+        w_j = 0; the others where the worst delta starts to move a pixel or meets the box.
+    """
+    found = {} if loss.smooth else {"1 - margin": 1 - robust_margin(w, b, X, y, eps, ball)}
+    if eps and ball.norm == "linf":
+        found["w"] = w
+    elif eps:
+        delta = found["delta"] = ball.delta(w, X, y, eps)
+        if ball.bounds:
+            low, high = ball.bounds
+            found["distance to the box"] = np.minimum(X + delta - low, high - X - delta)
+    return found
+
+
+def error_rate(w, b, X, y, eps=0.0, ball=LINF):
+    """Share of samples without a robust margin > 0 (score 0 or NaN errs), X (n_samples, ...)."""
+    return float(np.mean(~(robust_margin(w, b, X, y, eps, ball) > 0)))

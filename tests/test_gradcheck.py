@@ -1,0 +1,322 @@
+"""The gradient checker is checked: right gradients pass, planted mistakes fail, kinks are named."""
+
+import numpy as np
+import pytest
+
+from numlin.gradcheck import assert_gradient, check_gradient, check_subgradient, taylor_order
+
+RNG = np.random.default_rng(0)
+X = RNG.integers(0, 256, (12, 6)) / 255
+Y = RNG.choice([-1.0, 1.0], 12)
+EPS = 0.1
+W = RNG.normal(size=6)
+
+
+def robust_hinge(w):
+    """mean max(0, 1 - y x.w + eps ||w||_1), written out here."""
+    return np.maximum(0, 1 - Y * (X @ w) + EPS * np.abs(w).sum()).mean()
+
+
+def robust_hinge_terms(w):
+    """The two terms of its gradient: the data's and the one of eps ||w||_1."""
+    active = 1 - Y * (X @ w) + EPS * np.abs(w).sum() > 0
+    return -(active * Y) @ X / 12, EPS * np.sign(w) * active.mean()
+
+
+def robust_hinge_gradient(w):
+    return sum(robust_hinge_terms(w))
+
+
+def robust_hinge_kinks(w):
+    return {"1 - margin": 1 - Y * (X @ w) + EPS * np.abs(w).sum(), "w": w}
+
+
+B = RNG.normal(size=(3, 3))
+C = RNG.normal(size=(3, 3))
+
+
+def curved(A):
+    """log cosh of every entry of A B - C, summed: smooth, and its argument is a matrix."""
+    return np.log(np.cosh(A @ B - C)).sum()
+
+
+def curved_gradient(A):
+    return np.tanh(A @ B - C) @ B.T
+
+
+A = RNG.normal(size=(3, 3))
+
+
+def scaled_at(gradient, place, factor):
+    """The same gradient with one coordinate multiplied by factor."""
+
+    def wrong(x):
+        g = gradient(x).copy()
+        g.flat[place] *= factor
+        return g
+
+    return wrong
+
+
+MISTAKES_IN_ROBUST_HINGE = {
+    "1 percent too large": lambda w: 1.01 * robust_hinge_gradient(w),
+    "1 percent too small in one coordinate": scaled_at(robust_hinge_gradient, 4, 0.99),
+    "a millionth too large": lambda w: (1 + 1e-6) * robust_hinge_gradient(w),
+    "sign": lambda w: -robust_hinge_gradient(w),
+    "sign of one coordinate": scaled_at(robust_hinge_gradient, 2, -1),
+    "eps ||w||_1 dropped": lambda w: robust_hinge_terms(w)[0],
+    "eps ||w||_1 subtracted": lambda w: robust_hinge_terms(w)[0] - robust_hinge_terms(w)[1],
+    "eps ||w||_1 of all samples, active or not": lambda w: (
+        robust_hinge_terms(w)[0] + EPS * np.sign(w)
+    ),
+    "data term dropped": lambda w: robust_hinge_terms(w)[1],
+    "sum instead of mean": lambda w: 12 * robust_hinge_gradient(w),
+    "zero": np.zeros_like,
+    "zero in one coordinate": scaled_at(robust_hinge_gradient, 0, 0),
+}
+MISTAKES_IN_CURVED = {
+    "1 percent too large": lambda a: 1.01 * curved_gradient(a),
+    "sign": lambda a: -curved_gradient(a),
+    "transposed": lambda a: curved_gradient(a).T,
+    "a factor transposed": lambda a: np.tanh(a @ B - C) @ B,
+    "inner derivative dropped": lambda a: np.tanh(a @ B - C),
+    "zero": np.zeros_like,
+    "zero in one coordinate": scaled_at(curved_gradient, 5, 0),
+}
+
+
+def test_right_gradient_of_a_function_with_kinks_passes_to_nine_digits():
+    report = check_gradient(
+        robust_hinge, robust_hinge_gradient, W, robust_hinge_kinks, rtol=1e-9
+    )
+    assert report.verdict == "pass"
+    assert report.worst.error < 1e-9
+    assert len(report.probes) == 6 + 5
+
+
+def test_right_gradient_of_a_smooth_function_of_a_matrix_passes_to_nine_digits():
+    assert check_gradient(curved, curved_gradient, A, rtol=1e-9).verdict == "pass"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES_IN_ROBUST_HINGE)
+def test_wrong_gradient_of_the_robust_hinge_fails(mistake):
+    wrong = MISTAKES_IN_ROBUST_HINGE[mistake]
+    assert check_gradient(robust_hinge, wrong, W, robust_hinge_kinks).verdict == "fail"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES_IN_CURVED)
+def test_wrong_gradient_of_a_smooth_function_fails(mistake):
+    assert check_gradient(curved, MISTAKES_IN_CURVED[mistake], A).verdict == "fail"
+
+
+@pytest.mark.parametrize("factor", [0.99, -1, 0])
+def test_random_directions_alone_see_one_wrong_coordinate(factor):
+    wrong = scaled_at(robust_hinge_gradient, 3, factor)
+    blind, seeing = (
+        check_gradient(
+            robust_hinge, wrong, W, robust_hinge_kinks, coordinates=places, directions=count
+        )
+        for places, count in (([0], 0), ([], 5))
+    )
+    assert (blind.verdict, seeing.verdict) == ("pass", "fail")
+
+
+def test_step_is_halved_until_it_stays_in_the_cell():
+    w = np.array([0.01, -0.5])
+    report = check_gradient(lambda w: np.abs(w).sum(), np.sign, w, lambda w: {"w": w})
+    assert report.verdict == "pass"
+    near, far = report.probes[:2]
+    # 0.125 / 16 = 0.0078 is the first step under 0.01; a shorter one has shown that D settled
+    assert 0.125 / 32 < near.h < 0.01
+    assert 0.125 / 2 < far.h < 0.125
+
+
+def test_only_the_kinks_that_the_probe_moves_matter():
+    """At w_1 = 0 the probe along w_0 still decides; the one along w_1 cannot."""
+    w = np.array([0.5, 0.0])
+    report = check_gradient(
+        lambda w: np.abs(w).sum(), np.sign, w, lambda w: {"w": w}, directions=0
+    )
+    assert [probe.verdict for probe in report.probes] == ["pass", "inconclusive"]
+    assert report.probes[1].kinks == ("w[1]",)
+    assert report.verdict == "inconclusive"
+
+
+@pytest.mark.parametrize("distance", [0, 1e-12, 1e-10])
+@pytest.mark.parametrize("slope", [0, 1, 0.5, -1])
+def test_kink_closer_than_any_useful_step_is_inconclusive_whatever_the_claim(distance, slope):
+    """Not even the average of both slopes, 0, passes, nor does the right one."""
+    report = check_gradient(
+        lambda w: np.abs(w).sum(),
+        lambda w: np.full(1, float(slope)),
+        np.array([distance]),
+        lambda w: {"w": w},
+    )
+    assert report.verdict == "inconclusive"
+
+
+def test_undeclared_kink_fails_as_the_average_of_two_slopes():
+    report = check_gradient(lambda x: max(0.0, x[0]), np.ones_like, np.zeros(1), directions=0)
+    assert report.verdict == "fail"
+    assert report.worst.numeric == 0.5
+    assert report.worst.analytic == 1
+
+
+def test_undeclared_kink_nearby_is_left_behind_as_the_step_shrinks():
+    assert check_gradient(lambda x: np.abs(x).sum(), np.sign, np.array([0.01])).verdict == "pass"
+
+
+def test_function_that_does_not_settle_is_inconclusive_if_the_claim_may_be_right():
+    def rough(x):
+        return x.sum() + 1e-6 * np.sin(1e9 * x).sum()
+
+    assert check_gradient(rough, np.ones_like, W).verdict == "inconclusive"
+    assert check_gradient(rough, np.zeros_like, W).verdict == "fail"
+
+
+def test_function_that_is_not_finite_is_inconclusive():
+    assert check_gradient(lambda x: float("nan"), np.zeros_like, W).verdict == "inconclusive"
+
+
+def test_rounding_of_a_large_function_is_excused_but_a_zero_gradient_is_not():
+    """1e6 + sum x^2 has lost six digits of its slope, which is still far from nothing."""
+
+    def large(x):
+        return 1e6 + np.sum(x * x)
+
+    assert check_gradient(large, lambda x: 2 * x, W, rtol=1e-9).verdict == "pass"
+    assert check_gradient(large, np.zeros_like, W, rtol=1e-9).verdict == "fail"
+    assert check_gradient(large, lambda x: 2.02 * x, W, rtol=1e-9).verdict == "fail"
+
+
+def test_zero_gradient_passes_where_the_function_is_flat():
+    assert check_gradient(lambda x: 3.0, np.zeros_like, W, rtol=1e-9).verdict == "pass"
+    assert check_gradient(lambda x: 0.0, np.zeros_like, W, rtol=1e-9).verdict == "pass"
+
+
+def test_failure_message_has_place_both_numbers_step_and_kinks():
+    wrong = scaled_at(robust_hinge_gradient, 3, 2)
+    message = str(check_gradient(robust_hinge, wrong, W, robust_hinge_kinks, directions=0))
+    right = robust_hinge_gradient(W)[3]
+    assert message.startswith("fail: 1 of 6 probes, relative error allowed 1e-07; worst at x[3]:")
+    assert f"claimed slope {2 * right:.12g}, finite difference {right:.12g} +- " in message
+    assert "relative error 5.0e-01" in message
+    assert "step h = 0.0" in message
+    assert message.endswith("kinks crossed: none declared")
+
+
+def test_inconclusive_message_names_the_kinks_crossed():
+    X_kink = np.array([[1.0, 0.5], [0.25, 0.5], [1.0, 0.5]])  # margins 1, 0.25 and 1 at w = (1, 0)
+
+    def kinks(w):
+        return {"1 - margin": 1 - X_kink @ w, "w": w, "bias": w[1]}
+
+    def f(w):
+        return np.maximum(0, 1 - X_kink @ w).sum() + np.abs(w).sum()
+
+    report = check_gradient(f, np.zeros_like, np.array([1.0, 0.0]), kinks, directions=0)
+    along_0, along_1 = report.probes
+    assert along_0.kinks == ("1 - margin[0]", "1 - margin[2]")
+    assert along_1.kinks == ("1 - margin[0]", "1 - margin[2]", "w[1]", "bias")
+    assert str(report).startswith("inconclusive: 2 of 2 probes")
+    assert str(along_0).endswith("kinks crossed: 1 - margin[0], 1 - margin[2]")
+
+
+def test_long_list_of_kinks_is_cut_in_the_message():
+    report = check_gradient(
+        lambda w: np.abs(w).sum(), np.sign, np.zeros(9), lambda w: {"w": w}, coordinates=[]
+    )
+    assert "w[0], w[1], w[2], w[3] and 5 more" in str(report)
+
+
+def test_entries_of_a_matrix_are_named_by_row_and_column():
+    report = check_gradient(curved, scaled_at(curved_gradient, 5, 2), A, directions=0)
+    assert report.worst.name == "x[1, 2]"
+
+
+def test_assert_gradient_is_silent_on_pass_and_raises_the_report_otherwise():
+    assert assert_gradient(robust_hinge, robust_hinge_gradient, W, robust_hinge_kinks) is None
+    with pytest.raises(AssertionError, match=r"^fail: .* worst at x\[\d\]: claimed slope"):
+        assert_gradient(robust_hinge, np.zeros_like, W, robust_hinge_kinks, directions=0)
+    with pytest.raises(AssertionError, match=r"^inconclusive: .* kinks crossed: w\[2\]$"):
+        w = np.where(np.arange(6) == 2, 0, W)
+        assert_gradient(robust_hinge, robust_hinge_gradient, w, robust_hinge_kinks, directions=0)
+
+
+def test_directions_are_the_same_each_time_unless_a_generator_is_given():
+    first, second = (check_gradient(curved, curved_gradient, A, coordinates=[]) for _ in range(2))
+    other = check_gradient(
+        curved, curved_gradient, A, coordinates=[], rng=np.random.default_rng(5)
+    )
+    assert first == second
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    ("gradient", "message"),
+    [
+        (lambda w: np.zeros((6, 1)), r"gradient: found shape \(6, 1\), expected .* \(6,\)"),
+        (lambda w: np.where(np.arange(6) == 4, np.nan, 0), r"gradient: found NaN .* at x\[4\]"),
+    ],
+)
+def test_gradient_that_is_no_finite_array_of_the_right_shape_is_refused(gradient, message):
+    with pytest.raises(ValueError, match=message):
+        check_gradient(robust_hinge, gradient, W)
+
+
+def test_check_without_probes_is_refused():
+    with pytest.raises(ValueError, match="expected at least one"):
+        check_gradient(curved, curved_gradient, A, coordinates=[], directions=0)
+
+
+@pytest.mark.parametrize("slope", [-1, -0.3, 0, 1])
+def test_every_slope_between_the_two_at_a_kink_is_a_subgradient(slope):
+    report = check_subgradient(np.linalg.norm, lambda x: np.full(1, slope), np.zeros(1))
+    assert report.verdict == "pass"
+
+
+@pytest.mark.parametrize("slope", [-1.01, 1 + 1e-6, 2])
+def test_slope_outside_the_two_at_a_kink_is_no_subgradient(slope):
+    report = check_subgradient(np.linalg.norm, lambda x: np.full(1, slope), np.zeros(1))
+    assert report.verdict == "fail"
+
+
+def test_one_sided_derivatives_are_reported_at_a_kink():
+    """max(0, x) - x / 4 has slopes 3/4 to the right of 0 and -1/4 to the left."""
+    report = check_subgradient(
+        lambda x: max(0.0, x[0]) - x[0] / 4, np.zeros_like, np.zeros(1), directions=0
+    )
+    right, left = (
+        min((p for p in report.probes if p.name == name), key=lambda p: p.h)
+        for name in ("+1 * x[0]", "-1 * x[0]")
+    )
+    assert (right.numeric, left.numeric) == (0.75, 0.25)
+    assert right.h == left.h == 2.0**-20
+    assert report.verdict == "pass"
+
+
+@pytest.mark.parametrize("mistake", MISTAKES_IN_ROBUST_HINGE)
+def test_wrong_subgradient_of_the_robust_hinge_fails(mistake):
+    """Away from its kinks a convex function has one subgradient, its gradient."""
+    assert check_subgradient(robust_hinge, robust_hinge_gradient, W).verdict == "pass"
+    assert check_subgradient(robust_hinge, MISTAKES_IN_ROBUST_HINGE[mistake], W).verdict == "fail"
+
+
+def test_right_gradient_of_a_concave_function_violates_the_subgradient_inequality():
+    assert check_subgradient(lambda x: -(x @ x), lambda x: -2 * x, W).verdict == "fail"
+
+
+def test_taylor_remainder_of_a_right_gradient_is_of_second_order():
+    # 0.02: the third-order term at the steps used, at most 1e-3 of the second-order one, doubled
+    # for safety and turned into an order, is below a hundredth
+    assert taylor_order(curved, curved_gradient, A) == pytest.approx(2, abs=0.02)
+
+
+@pytest.mark.parametrize("mistake", MISTAKES_IN_CURVED)
+def test_taylor_remainder_of_a_wrong_gradient_is_of_first_order(mistake):
+    assert taylor_order(curved, MISTAKES_IN_CURVED[mistake], A) == pytest.approx(1, abs=0.02)
+
+
+def test_taylor_remainder_of_an_affine_function_is_nothing_but_rounding():
+    assert taylor_order(lambda x: x @ W + 3, lambda x: W, W) == np.inf
+    assert taylor_order(lambda x: x @ W + 3, lambda x: 1.01 * W, W) == pytest.approx(1, abs=0.02)
