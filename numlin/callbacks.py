@@ -1,0 +1,165 @@
+"""Look into training while it runs: a callback is called with the state of the loop.
+
+`on_epoch` is called after every epoch. `on_batch` is called after every batch, but only if some
+callback defines it; otherwise a whole epoch is one kernel call and nothing is collected.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from numlin.objective import score
+
+
+@dataclass
+class State:
+    """What a callback may see. Arrays are the loop's own: copy what is to be kept.
+
+    Attributes
+    ----------
+    training : Training
+        What is being run, with its `loss`, `ball` and `eps`.
+    epoch : int
+        From 0.
+    batch : int
+        From 0 in each epoch; in `on_epoch` the number of batches.
+    learning_rate : float
+        Of the last step.
+    w, b : (n_features,), float
+        After the last step.
+    rows : (batch,)
+        The samples of the last batch, as indices into the training set.
+    labels : (batch,)
+        Their y.
+    scores : (batch,)
+        Their w.x + b *before* the step.
+    batch_loss : float
+        Mean of their robust losses before the step.
+    grad_w, grad_b : (n_features,), float
+        The batch's subgradient, mean or sum as in `training`, before the step.
+    epoch_loss, epoch_error : float
+        Averages over the samples of the epoch so far, each seen before its own step.
+    """
+
+    training: object
+    epoch: int = 0
+    batch: int = 0
+    learning_rate: float = 0.0
+    w: np.ndarray = None
+    b: float = 0.0
+    rows: np.ndarray = None
+    labels: np.ndarray = None
+    scores: np.ndarray = None
+    batch_loss: float = 0.0
+    grad_w: np.ndarray = None
+    grad_b: float = 0.0
+    epoch_loss: float = 0.0
+    epoch_error: float = 0.0
+
+
+class Callback:
+    """Base of all callbacks; override what is needed."""
+
+    on_batch = None
+
+    def on_epoch(self, state):
+        """Called after every epoch."""
+
+
+class LossLogger(Callback):
+    """Print one line an epoch: running loss and error."""
+
+    def __init__(self, write=print):
+        self.write = write
+
+    def on_epoch(self, state):
+        """Write the line."""
+        self.write(
+            f"epoch {state.epoch + 1:3d}/{state.training.n_epochs}"
+            f"  loss {state.epoch_loss:.6f}  error {state.epoch_error:.4%}"
+        )
+
+
+class EpochMetrics(Callback):
+    """Loss and error on whole data sets after every epoch.
+
+    Parameters
+    ----------
+    **sets : (X, y)
+        Named data sets, for instance train=(X, y), test=(X_test, y_test).
+
+    Attributes
+    ----------
+    history : dict of list
+        "train_loss", "train_error", ...: the robust objective of the training and the error on
+        the unperturbed samples, one number an epoch.
+    """
+
+    def __init__(self, **sets):
+        self.sets = sets
+        self.history = {f"{name}_{what}": [] for name in sets for what in ("loss", "error")}
+
+    def on_epoch(self, state):
+        """Evaluate w and b on each set."""
+        t = state.training
+        for name, (X, y) in self.sets.items():
+            margin = y * score(state.w, state.b, X)
+            drop = t.ball.drop(state.w, X, y, t.eps) if t.eps else 0
+            loss = t.margin_loss.value(margin - drop).mean()
+            self.history[f"{name}_loss"].append(float(loss))
+            self.history[f"{name}_error"].append(float(np.mean(margin <= 0)))
+
+
+class BatchMetrics(Callback):
+    """Mean loss and accuracy of every batch, before its step.
+
+    Attributes
+    ----------
+    loss, accuracy : list of float
+        One number a batch, over all epochs.
+    """
+
+    def __init__(self):
+        self.loss, self.accuracy = [], []
+
+    def on_batch(self, state):
+        """Append the batch's two numbers."""
+        self.loss.append(state.batch_loss)
+        right = np.count_nonzero(state.labels * state.scores > 0)
+        self.accuracy.append(right / len(state.rows))
+
+
+class GradientCollector(Callback):
+    """The subgradient of every batch.
+
+    Attributes
+    ----------
+    grad_w : list of (n_features,)
+    grad_b : list of float
+    """
+
+    def __init__(self):
+        self.grad_w, self.grad_b = [], []
+
+    def on_batch(self, state):
+        """Keep a copy."""
+        self.grad_w.append(state.grad_w.copy())
+        self.grad_b.append(float(state.grad_b))
+
+
+class WeightSnapshots(Callback):
+    """The weights after every epoch.
+
+    Attributes
+    ----------
+    w : list of (n_features,)
+    b : list of float
+    """
+
+    def __init__(self):
+        self.w, self.b = [], []
+
+    def on_epoch(self, state):
+        """Keep a copy."""
+        self.w.append(state.w.copy())
+        self.b.append(float(state.b))

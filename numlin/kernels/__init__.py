@@ -1,0 +1,37 @@
+"""One SGD epoch, twice: `reference` in plain NumPy, `compiled` in Numba, the same arguments.
+
+Losses and balls travel to the kernels as integers, their places in the tuples below, so that
+one compiled kernel serves all of them: a code is a branch per sample, never per feature.
+"""
+
+from importlib import import_module
+
+import numpy as np
+
+LOSSES = ("hinge", "squared-hinge", "logistic")
+BALLS = ("linf", "l2", "l1", "linf-box")
+HINGE, SQUARED_HINGE, LOGISTIC = range(3)
+LINF, L2, L1, LINF_BOX = range(4)
+
+ENGINES = {"numba": "numlin.kernels.compiled", "numpy": "numlin.kernels.reference"}
+
+
+def load(engine):
+    """The module of kernels that `engine`, "numba" or "numpy", names; Numba loads only here."""
+    return import_module(ENGINES[engine])
+
+
+def codes(loss, norm, boxed):
+    """The integers by which kernels know a loss and a ball."""
+    return LOSSES.index(loss), BALLS.index(norm + "-box" if boxed else norm)
+
+
+def frozen(array):
+    """Read-only view of `array` (n, ...) as a plain, C-contiguous ndarray, copied only if it was not.
+
+    Numba compiles a kernel once per argument type, and a read-only array, a writable one and a
+    memory map are three types. Frozen, they are one: one compilation, any storage.
+    """
+    view = np.ascontiguousarray(array).view(np.ndarray)
+    view.flags.writeable = False
+    return view

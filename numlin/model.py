@@ -1,0 +1,143 @@
+"""The estimator: a linear classifier with the verbs and attributes of the ecosystem."""
+
+import json
+import zipfile
+from dataclasses import asdict, dataclass, fields
+
+import numpy as np
+
+import numlin
+from numlin import sgd
+from numlin.files import replacing
+from numlin.objective import score
+from numlin.validation import check_classes, check_finite, check_inputs, pixels
+
+FORMAT = "numlin linear classifier 1"
+
+
+@dataclass(kw_only=True, eq=False)
+class LinearClassifier(sgd.Training):
+    """sign(w.x + b), trained by `numlin.sgd.fit`; the parameters are those of `Training`.
+
+    Attributes
+    ----------
+    coef_ : (1, n_features)
+        Weights.
+    intercept_ : (1,)
+        Bias.
+    classes_ : (2,)
+        The two labels; a negative score means the first, a positive one the second.
+    losses_, errors_ : (n_epochs,)
+        Running averages over each epoch.
+    trained_on_ : dict
+        What it was trained on.
+
+    Examples
+    --------
+    >>> X, y = numlin.load("train", digits=(0, 1))                          # doctest: +SKIP
+    >>> model = numlin.LinearClassifier(eps=0.1, learning_rate=0.01).fit(X, y)  # doctest: +SKIP
+    """
+
+    def fit(self, X, y, callbacks=(), trained_on=None):
+        """Train on `X` (n_samples, n_features) and labels `y` (n_samples,) of any two values.
+
+        `trained_on`, a dict of JSON values, is remembered and saved with the model.
+        """
+        X, (self.classes_, signs) = np.asarray(X), check_classes(y)
+        result = sgd.fit(X, signs, self, callbacks)
+        self.coef_ = result.w[None, :]
+        self.intercept_ = np.array([result.b], result.w.dtype)
+        self.losses_, self.errors_ = result.losses, result.errors
+        self.trained_on_ = {"n_samples": len(X), **(trained_on or {})}
+        return self
+
+    @property
+    def w(self):
+        """Weights (n_features,) in float64, in which everything after training is computed."""
+        return self._fitted("coef_")[0].astype(np.float64)
+
+    @property
+    def b(self):
+        """Bias, a float."""
+        return float(self._fitted("intercept_")[0])
+
+    def decision_function(self, X):
+        """Scores w.x + b of `X` (n_samples, n_features); uint8 pixels count as x / 255."""
+        w = self.w
+        X = check_inputs(X, len(w))
+        return score(w, self.b, pixels(X, np.float64))
+
+    def predict(self, X):
+        """The class of each row of `X` (n_samples, n_features); the first where the score is 0."""
+        scores = self.decision_function(X)
+        return self.classes_[(scores > 0).astype(int)]
+
+    def score(self, X, y):
+        """Accuracy on `X` (n_samples, n_features) and labels `y`; a score of 0 is an error."""
+        scores, y = self.decision_function(X), np.asarray(y)
+        if y.shape != scores.shape or not np.isin(y, self.classes_).all():
+            raise ValueError(
+                f"y: expected {len(scores)} labels out of {self.classes_.tolist()}, "
+                f"found shape {y.shape} with values {np.unique(y)[:5].tolist()}"
+            )
+        signs = np.where(y == self.classes_[1], 1, -1)
+        return float(np.mean(signs * scores > 0))
+
+    def get_params(self, deep=True):
+        """The training parameters as a dict."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def set_params(self, **params):
+        """Change training parameters; returns self."""
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise ValueError(f"{name}: no such parameter, expected one of {list(self.get_params())}")
+            setattr(self, name, value)
+        return self
+
+    def save(self, path):
+        """Write the model to `path` as .npz without pickle; whole or not at all."""
+        about = {
+            "format": FORMAT,
+            "numlin": numlin.__version__,
+            "training": asdict(self),
+            "trained_on": self._fitted("trained_on_"),
+        }
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez(file, about=json.dumps(about), **arrays)
+
+    @classmethod
+    def load(cls, path):
+        """Read a model that `save` wrote; ValueError names the file and what is wrong with it."""
+        try:
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
+                about = json.loads(str(stored["about"]))
+                arrays = {name: stored[name] for name in _ARRAYS}
+            if about["format"] != FORMAT:
+                raise ValueError(f"format is {about['format']!r}, expected {FORMAT!r}")
+            known = {field.name for field in fields(cls)}
+            model = cls(**{k: v for k, v in about["training"].items() if k in known})
+            model.trained_on_ = about["trained_on"]
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            raise ValueError(f"{path}: not a model saved by numlin ({error})") from None
+        for name, value in arrays.items():
+            setattr(model, name, value)
+        d = model.coef_.size
+        if model.coef_.shape != (1, d) or model.intercept_.shape != (1,):
+            raise ValueError(
+                f"{path}: coef_ has shape {model.coef_.shape}, intercept_ {model.intercept_.shape}, "
+                "expected (1, n_features) and (1,)"
+            )
+        check_finite(model.coef_, f"{path}: coef_")
+        check_finite(model.intercept_, f"{path}: intercept_")
+        return model
+
+    def _fitted(self, name):
+        """The learned attribute `name`, or the reason why there is none."""
+        if not hasattr(self, name):
+            raise ValueError("this LinearClassifier is not fitted yet: call fit, or load")
+        return getattr(self, name)
+
+
+_ARRAYS = ("coef_", "intercept_", "classes_", "losses_", "errors_")

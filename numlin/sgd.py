@@ -1,0 +1,243 @@
+"""Stochastic (sub)gradient descent: the loop above the kernels.
+
+One epoch is one call of a kernel, compiled or plain NumPy; everything that stops, logs or calls
+back is Python. All randomness, the start and the order of the samples, is drawn here.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from numlin import kernels
+from numlin.balls import NORMS, Ball
+from numlin.callbacks import State
+from numlin.losses import LOSSES
+from numlin.validation import check_choice, check_inputs, check_inside, check_number, check_signs
+
+SCHEDULES = {
+    "constant": lambda t, n_steps: np.ones_like(t),
+    "linear": lambda t, n_steps: 1 - t / n_steps,
+    "sqrt": lambda t, n_steps: 1 / np.sqrt(t + 1),
+}
+STARTS = {
+    "zero": lambda d: (0.0, 0.0),
+    "glorot": lambda d: (math.sqrt(6 / (d + 1)), 0.0),
+    "fan-in": lambda d: (1 / math.sqrt(d), 1 / math.sqrt(d)),
+}
+
+
+@dataclass(kw_only=True)
+class Training:
+    """How a linear classifier is trained: objective, steps, start and engine.
+
+    Parameters
+    ----------
+    eps : float
+        Radius of the perturbation ball in pixel units; 0 trains the regular classifier.
+    loss : "hinge", "squared-hinge" or "logistic"
+    norm : "linf", "l2" or "l1"
+        The ball's norm.
+    bounds : (0.0, 1.0) or None
+        Whether perturbed inputs must stay in the pixel box; l-inf only.
+    learning_rate : float
+        Of the first step.
+    schedule : "constant", "linear" or "sqrt"
+        Step t of T has learning_rate times 1, 1 - t / T, or 1 / sqrt(t + 1), t from 0.
+    n_epochs, batch_size : int
+        Every epoch visits every sample once, in a new random order.
+    reduction : "mean" or "sum"
+        Over the samples of a batch. A sum's gradient is batch_size times as long.
+    update : "subgradient" or "proximal"
+        How eps ||w||_1 is stepped: by eps sign(w), or by its soft-threshold, whose weights
+        become exactly zero. Proximal for the l-inf ball without a box only.
+    average : bool
+        Return the mean of the iterates instead of the last.
+    start : "zero", "glorot" or "fan-in"
+        w and b = 0; w uniform in +-sqrt(6 / (n_features + 1)) and b = 0; both uniform in
+        +-1 / sqrt(n_features).
+    seed : int
+        Of start and order. Same seed, same result.
+    dtype : "float32" or "float64"
+        Of the weights and, unless it is raw uint8 pixels, of the data.
+    engine : "numba" or "numpy"
+        Compiled kernels, or their readable twins.
+    """
+
+    eps: float = 0.0
+    loss: str = "hinge"
+    norm: str = "linf"
+    bounds: tuple[float, float] | None = None
+    learning_rate: float = 0.1
+    schedule: str = "constant"
+    n_epochs: int = 10
+    batch_size: int = 100
+    reduction: str = "mean"
+    update: str = "subgradient"
+    average: bool = False
+    start: str = "glorot"
+    seed: int = 0
+    dtype: str = "float32"
+    engine: str = "numba"
+
+    @property
+    def margin_loss(self):
+        """The `Loss` that `loss` names."""
+        return LOSSES[self.loss]
+
+    @property
+    def ball(self):
+        """The `Ball` of `norm` and `bounds`."""
+        return Ball(self.norm, self.bounds)
+
+    def validate(self):
+        """Raise ValueError for the first field that is out of its range; see the class."""
+        check_number("eps", self.eps)
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("norm", self.norm, NORMS)
+        check_number("learning_rate", self.learning_rate, strict=True)
+        check_choice("schedule", self.schedule, SCHEDULES)
+        check_number("n_epochs", self.n_epochs, low=1, integer=True)
+        check_number("batch_size", self.batch_size, low=1, integer=True)
+        check_choice("reduction", self.reduction, ("mean", "sum"))
+        check_choice("update", self.update, ("subgradient", "proximal"))
+        check_choice("start", self.start, STARTS)
+        check_number("seed", self.seed, integer=True)
+        check_choice("dtype", self.dtype, ("float32", "float64"))
+        check_choice("engine", self.engine, kernels.ENGINES)
+        if self.bounds is not None and (self.norm != "linf" or tuple(self.bounds) != (0.0, 1.0)):
+            raise ValueError(
+                f"bounds: found {self.bounds} with the {self.norm} ball, expected None, or "
+                "(0.0, 1.0) with linf"
+            )
+        if self.update == "proximal" and (self.norm != "linf" or self.bounds is not None):
+            raise ValueError("update: proximal steps are for the linf ball without bounds")
+
+
+class Fit(NamedTuple):
+    """Weights (n_features,), bias, and the running loss and error of every epoch (n_epochs,)."""
+
+    w: np.ndarray
+    b: float
+    losses: np.ndarray
+    errors: np.ndarray
+
+
+class DivergenceError(ArithmeticError):
+    """Training left the finite numbers."""
+
+
+def fit(X, y, training=None, callbacks=()):
+    """Minimise the mean robust loss of `numlin.objective` by mini-batch (sub)gradient steps.
+
+        w <- w - learning_rate_t * grad_w,    b <- b - learning_rate_t * grad_b
+
+    Parameters
+    ----------
+    X : (n_samples, n_features)
+        Floating point, or uint8 pixels, which count as x / 255 and are not copied.
+    y : (n_samples,)
+        Labels, -1 or +1.
+    training : Training, optional
+        Everything else.
+    callbacks : iterable of Callback
+        Called after every epoch, and after every batch if one of them defines `on_batch`.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    ValueError
+        For a bad argument.
+    DivergenceError
+        When loss or weights are no longer finite; it names the epoch and the learning rate.
+    """
+    training = training or Training()
+    training.validate()
+    X = check_inputs(X)
+    y = check_signs(y, len(X))
+    if training.bounds is not None and X.dtype != np.uint8:
+        check_inside(X, training.bounds)
+    rng = np.random.default_rng(training.seed)
+    loop = _Loop(X, y, training, rng, callbacks)
+    losses, errors = np.empty((2, training.n_epochs))
+    for epoch in range(training.n_epochs):
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = loop.run_epoch(epoch, rng.permutation(len(X)))
+        if not (np.isfinite(state.epoch_loss) and np.isfinite(state.w).all()):
+            raise DivergenceError(
+                f"training diverged in epoch {epoch + 1} of {training.n_epochs}: the loss is "
+                f"{state.epoch_loss} at learning rate {state.learning_rate:g}, which is too large"
+            )
+        losses[epoch], errors[epoch] = state.epoch_loss, state.epoch_error
+        for callback in callbacks:
+            callback.on_epoch(state)
+    return Fit(*loop.result(), losses, errors)
+
+
+class _Loop:
+    """The kernel with all its arguments, and the state that callbacks see."""
+
+    def __init__(self, X, y, training, rng, callbacks):
+        t, d = training, X.shape[1]
+        dtype = np.dtype(t.dtype)
+        self.watched = any(callback.on_batch for callback in callbacks)
+        self.callbacks = callbacks
+        self.kernel = kernels.load(t.engine).sgd_epoch
+        self.X = kernels.frozen(X if X.dtype == np.uint8 else X.astype(dtype, copy=False))
+        self.y = kernels.frozen(y)
+        self.codes = kernels.codes(t.loss, t.norm, t.bounds is not None)
+        self.score = np.empty(min(t.batch_size, len(X)), dtype)
+        self.iterate_sum = np.zeros(d + 1 if t.average else 0)
+        self.n_steps = math.ceil(len(X) / t.batch_size)
+        reach_w, reach_b = STARTS[t.start](d)
+        w = rng.uniform(-reach_w, reach_w, d).astype(dtype)
+        b = float(rng.uniform(-reach_b, reach_b))
+        self.state = State(t, w=w, b=b, grad_w=np.zeros(d, dtype))
+
+    def run_epoch(self, epoch, order):
+        """Visit the samples in `order`: one kernel call, or one a batch if a callback watches."""
+        t, state, n_steps = self.state.training, self.state, self.n_steps
+        step = np.arange(epoch * n_steps, (epoch + 1) * n_steps, dtype=np.float64)
+        rates = t.learning_rate * SCHEDULES[t.schedule](step, t.n_epochs * n_steps)
+        state.epoch, state.learning_rate = epoch, rates[-1]
+        if self.watched:
+            self._run_batches(order, rates)
+        else:
+            loss, mistakes = self._call(order, rates)
+            state.epoch_loss, state.epoch_error = loss / len(order), mistakes / len(order)
+        return state
+
+    def _run_batches(self, order, rates):
+        state, size = self.state, self.state.training.batch_size
+        loss_sum = mistakes = visited = 0
+        for state.batch, state.learning_rate in enumerate(rates):
+            state.rows = order[state.batch * size : (state.batch + 1) * size]
+            loss, wrong = self._call(state.rows, rates[state.batch : state.batch + 1])
+            loss_sum, mistakes, visited = loss_sum + loss, mistakes + wrong, visited + len(state.rows)
+            state.labels, state.scores = self.y[state.rows], self.score[: len(state.rows)]
+            state.batch_loss = loss / len(state.rows)
+            state.epoch_loss, state.epoch_error = loss_sum / visited, mistakes / visited
+            for callback in self.callbacks:
+                if callback.on_batch:
+                    callback.on_batch(state)
+
+    def _call(self, order, rates):
+        """One kernel call: moves w and b, returns the sum of the losses and the mistakes."""
+        t, state = self.state.training, self.state
+        state.b, state.grad_b, loss, mistakes = self.kernel(
+            self.X, self.y, kernels.frozen(order), state.w, state.b, float(t.eps), *self.codes,
+            kernels.frozen(rates), t.batch_size, t.reduction == "mean",
+            t.update == "proximal", self.score, state.grad_w, self.iterate_sum,
+        )
+        return loss, mistakes
+
+    def result(self):
+        """The last iterate, or the mean of all."""
+        if not self.state.training.average:
+            return self.state.w, self.state.b
+        mean = self.iterate_sum / (self.n_steps * self.state.training.n_epochs)
+        return mean[:-1].astype(self.state.w.dtype), float(mean[-1])

@@ -1,0 +1,151 @@
+"""The estimator: the ecosystem's verbs, and a file that holds all of it."""
+
+import json
+
+import numpy as np
+import pytest
+
+from numlin.model import LinearClassifier
+from numlin.sgd import fit
+
+
+def test_it_learns_what_fit_learns(blobs):
+    model = LinearClassifier(eps=0.05, n_epochs=3, seed=4, engine="numpy").fit(*blobs)
+    w, b, losses, errors = fit(*blobs, model)
+    assert (model.coef_[0] == w).all() and model.intercept_[0] == np.float32(b)
+    assert (model.losses_ == losses).all() and (model.errors_ == errors).all()
+
+
+def test_labels_of_any_two_values_come_back_from_predict(blobs):
+    X, y = blobs
+    names = np.where(y > 0, "one", "nil")
+    model = LinearClassifier(n_epochs=20, engine="numpy").fit(X, names)
+    assert model.classes_.tolist() == ["nil", "one"]
+    assert set(model.predict(X)) == {"nil", "one"}
+    assert model.score(X, names) == np.mean(model.predict(X) == names) > 0.7
+
+
+def test_the_score_is_w_x_plus_b_and_its_sign_decides(small_model, blobs):
+    X, y = blobs
+    scores = small_model.decision_function(X)
+    by_hand = [sum(wj * xj for wj, xj in zip(small_model.w, x)) + small_model.b for x in X]
+    np.testing.assert_allclose(scores, by_hand, rtol=1e-12)
+    assert (small_model.predict(X) == np.where(scores > 0, 1, -1)).all()
+
+
+def test_a_score_of_zero_is_an_error_for_either_class(small_model):
+    small_model.coef_[:], small_model.intercept_[:] = 0, 0
+    X = np.zeros((2, small_model.w.size))
+    assert small_model.score(X, [-1, 1]) == 0
+    assert small_model.predict(X).tolist() == [-1, -1]
+
+
+def test_raw_pixels_count_as_255ths(small_model, blobs):
+    X, y = blobs
+    raw = np.rint(X * 255).astype(np.uint8)
+    assert (small_model.decision_function(raw) == small_model.decision_function(raw / 255)).all()
+
+
+def test_a_saved_model_comes_back_whole(small_model, blobs, tmp_path):
+    small_model.save(tmp_path / "model.npz")
+    back = LinearClassifier.load(tmp_path / "model.npz")
+    assert back.get_params() == small_model.get_params()
+    assert back.trained_on_ == {"n_samples": 60}
+    for name in ("coef_", "intercept_", "classes_", "losses_", "errors_"):
+        stored, original = getattr(back, name), getattr(small_model, name)
+        assert stored.dtype == original.dtype and (stored == original).all()
+    assert (back.predict(blobs[0]) == small_model.predict(blobs[0])).all()
+
+
+def test_the_file_needs_no_pickle_and_says_how_the_model_was_made(small_model, tmp_path):
+    small_model.save(tmp_path / "model.npz")
+    with np.load(tmp_path / "model.npz", allow_pickle=False) as stored:
+        about = json.loads(str(stored["about"]))
+    assert about["training"]["n_epochs"] == 20 and about["training"]["seed"] == 0
+    assert about["trained_on"] == {"n_samples": 60}
+
+
+def test_a_failed_save_leaves_the_old_file(small_model, tmp_path, monkeypatch):
+    path = tmp_path / "model.npz"
+    small_model.save(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(np, "savez", lambda *a, **k: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        small_model.save(path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def write_npz(path, **arrays):
+    with open(path, "wb") as file:
+        np.savez(file, **arrays)
+
+
+@pytest.mark.parametrize("content, message", [
+    (b"", "not a model saved by numlin"),
+    (b"PK\x03\x04 torn", "not a model saved by numlin"),
+    ({"w": np.ones(3)}, "not a model saved by numlin .*about"),
+    ({"about": "{"}, "not a model saved by numlin"),
+    ({"about": np.array({"a": 1}, dtype=object)}, "not a model saved by numlin"),
+])
+def test_a_file_that_is_no_model_is_named_and_refused(tmp_path, content, message):
+    path = tmp_path / "thing.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        write_npz(path, **content)
+    with pytest.raises(ValueError, match=f"thing.npz: .*{message}"):
+        LinearClassifier.load(path)
+
+
+def test_a_missing_file_is_a_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere.npz"):
+        LinearClassifier.load(tmp_path / "nowhere.npz")
+
+
+@pytest.mark.parametrize("change, message", [
+    ({"coef_": np.ones(12)}, r"coef_ has shape \(12,\)"),
+    ({"coef_": np.full((1, 12), np.nan)}, r"coef_: found nan at index \(0, 0\)"),
+    ({"intercept_": np.array([np.inf])}, r"intercept_: found inf"),
+    ({"about": json.dumps({"format": "other"})}, "format is 'other'"),
+])
+def test_a_damaged_model_is_named_with_what_is_wrong(small_model, tmp_path, change, message):
+    path = tmp_path / "model.npz"
+    small_model.save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    write_npz(path, **{**arrays, **change})
+    with pytest.raises(ValueError, match=f"model.npz: .*{message}"):
+        LinearClassifier.load(path)
+
+
+def test_a_model_without_fit_says_so():
+    with pytest.raises(ValueError, match="not fitted yet"):
+        LinearClassifier().predict(np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("X, message", [
+    (np.zeros((2, 5)), "X: found 5 features, expected 12"),
+    (np.zeros(12), r"X: found shape \(12,\)"),
+    (np.full((1, 12), np.inf), r"X: found inf at index \(0, 0\)"),
+])
+def test_inputs_that_do_not_fit_the_model_are_refused(small_model, X, message):
+    with pytest.raises(ValueError, match=message):
+        small_model.decision_function(X)
+
+
+@pytest.mark.parametrize("labels, message", [
+    (np.zeros(60), "found 1 classes, 0.0, expected two"),
+    (np.arange(60), "found 60 classes, 0, 1, 2, 3, 4, ..., expected two"),
+    (np.zeros((60, 1)), r"found shape \(60, 1\)"),
+    (np.where(np.arange(60) % 2, np.nan, 1), r"found nan at index \(1,\)"),
+])
+def test_labels_that_are_not_two_classes_are_refused(blobs, labels, message):
+    with pytest.raises(ValueError, match=f"^y: {message}"):
+        LinearClassifier().fit(blobs[0], labels)
+
+
+def test_parameters_can_be_read_and_changed_by_name():
+    model = LinearClassifier().set_params(eps=0.3, batch_size=7)
+    assert (model.get_params()["eps"], model.batch_size) == (0.3, 7)
+    with pytest.raises(ValueError, match="epsilon: no such parameter"):
+        model.set_params(epsilon=0.3)

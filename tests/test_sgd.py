@@ -1,0 +1,227 @@
+"""Training: what the loop promises, on data small enough to think about."""
+
+import numpy as np
+import pytest
+
+from conftest import needs_jit
+from numlin import datasets, kernels
+from numlin.callbacks import (
+    BatchMetrics,
+    Callback,
+    EpochMetrics,
+    GradientCollector,
+    LossLogger,
+    WeightSnapshots,
+)
+from numlin.objective import error_rate, objective, subgradient
+from numlin.sgd import DivergenceError, Training, fit
+
+ENGINES = ["numpy", "numba"]
+FEW = {"n_epochs": 3, "batch_size": 16}
+
+
+def training(**changes):
+    return Training(**{**FEW, "eps": 0.05, "dtype": "float64", **changes})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_full_batch_step_from_zero_is_the_step_worked_out_by_hand(engine):
+    # w = 0, b = 0: every margin is 0 and active, so grad_w = -mean(y x), grad_b = -mean(y).
+    X, y = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 1.0]]), np.array([1, -1, -1])
+    result = fit(X, y, Training(start="zero", n_epochs=1, batch_size=3, learning_rate=0.3,
+                                dtype="float64", engine=engine, eps=0.2))
+    np.testing.assert_allclose(result.w, [0.3 * 0.5 / 3, 0.3 * -2 / 3], rtol=1e-15)
+    assert result.b == pytest.approx(-0.1, rel=1e-15)
+    assert result.losses.tolist() == [1.0] and result.errors.tolist() == [1.0]
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_every_batch_step_is_the_subgradient_of_the_objective(blobs, engine):
+    X, y = blobs
+    t = training(engine=engine)
+
+    class Checker(Callback):
+        before = None
+        seen = 0
+
+        def on_batch(self, state):
+            if self.before is not None:
+                w, b = self.before
+                grad_w, grad_b = subgradient(w, b, X[state.rows], y[state.rows], t.eps)
+                np.testing.assert_allclose(state.grad_w, grad_w, atol=1e-15)
+                np.testing.assert_allclose(state.grad_b, grad_b, atol=1e-15)
+                np.testing.assert_allclose(state.scores, X[state.rows] @ w + b, atol=1e-14)
+                loss = objective(w, b, X[state.rows], y[state.rows], t.eps)
+                assert state.batch_loss == pytest.approx(loss, abs=1e-14)
+                np.testing.assert_allclose(state.w, w - t.learning_rate * grad_w, atol=1e-15)
+                self.seen += 1
+            self.before = state.w.copy(), state.b
+
+    checker = Checker()
+    fit(X, y, t, [checker])
+    assert checker.seen == 3 * 4 - 1
+
+
+@pytest.mark.parametrize("schedule", ["constant", "linear", "sqrt"])
+@pytest.mark.parametrize("loss", ["hinge", "squared-hinge", "logistic"])
+def test_both_engines_train_the_same_model(blobs, loss, schedule):
+    results = [
+        fit(*blobs, training(loss=loss, schedule=schedule, engine=engine)) for engine in ENGINES
+    ]
+    # A dozen steps, sums of 12 terms in two orders: a few dozen roundings of 1e-16.
+    np.testing.assert_allclose(results[0].w, results[1].w, atol=1e-13)
+    np.testing.assert_allclose(results[0].losses, results[1].losses, rtol=1e-13)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_same_seed_gives_the_same_model_and_another_seed_another(blobs, engine):
+    first, again, other = (fit(*blobs, training(engine=engine, seed=seed)).w for seed in (1, 1, 2))
+    assert (first == again).all()
+    assert (first != other).any()
+
+
+def test_a_sum_with_a_hundredth_of_the_step_is_the_mean(blobs):
+    mean = fit(*blobs, training(batch_size=20, learning_rate=0.2))
+    total = fit(*blobs, training(batch_size=20, learning_rate=0.01, reduction="sum"))
+    np.testing.assert_allclose(mean.w, total.w, atol=1e-14)
+
+
+def test_the_average_is_the_mean_of_the_iterates(blobs):
+    class Iterates(Callback):
+        def __init__(self):
+            self.w, self.b = [], []
+
+        def on_batch(self, state):
+            self.w.append(state.w.copy())
+            self.b.append(state.b)
+
+    seen = Iterates()
+    result = fit(*blobs, training(average=True), [seen])
+    np.testing.assert_allclose(result.w, np.mean(seen.w, axis=0), atol=1e-15)
+    assert result.b == pytest.approx(np.mean(seen.b), abs=1e-15)
+
+
+def test_proximal_steps_leave_exact_zeros_and_reach_the_same_objective(blobs):
+    X, y = blobs
+    plain, proximal = (
+        fit(X, y, training(eps=0.1, n_epochs=500, batch_size=60, schedule="linear", update=update))
+        for update in ("subgradient", "proximal")
+    )
+    assert (plain.w == 0).sum() == 0 < (proximal.w == 0).sum()
+    reached = [objective(found.w, found.b, X, y, 0.1) for found in (plain, proximal)]
+    assert reached[0] == pytest.approx(reached[1], rel=0.01), "500 steps: within 1% of each other"
+
+
+def test_robust_training_lowers_the_robust_error_that_it_is_trained_for(blobs):
+    X, y = blobs
+    regular, robust = (fit(X, y, training(eps=eps, n_epochs=60)) for eps in (0.0, 0.1))
+    assert error_rate(robust.w, robust.b, X, y, 0.1) < error_rate(regular.w, regular.b, X, y, 0.1)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_raw_pixels_train_the_model_of_their_255ths(blobs, dtype):
+    X, y = blobs
+    raw = np.rint(X * 255).astype(np.uint8)
+    from_raw, from_float = (fit(data, y, training(dtype=dtype)) for data in (raw, X))
+    # One rounding a pixel separates them, relative to weights of size 1.
+    np.testing.assert_allclose(from_raw.w, from_float.w, atol=50 * np.finfo(dtype).eps)
+    assert from_raw.w.dtype == dtype
+
+
+@pytest.mark.parametrize("start, reach_w, reach_b", [
+    ("zero", 0, 0), ("glorot", np.sqrt(6 / 401), 0), ("fan-in", 1 / 20, 1 / 20),
+])
+def test_the_start_is_uniform_in_its_range(start, reach_w, reach_b):
+    X, y = np.zeros((2, 400)), np.array([-1, 1])  # black images and one step: w stays put
+    result = fit(X, y, Training(start=start, n_epochs=1, dtype="float64", batch_size=2))
+    assert np.abs(result.w).max() <= reach_w
+    assert np.abs(result.w).max() >= 0.97 * reach_w
+    assert abs(result.b) <= reach_b
+
+
+def test_callbacks_see_all_and_change_nothing(blobs):
+    X, y = blobs
+    plain = fit(X, y, training())
+    lines = []
+    log, epochs, batches = LossLogger(lines.append), EpochMetrics(train=(X, y)), BatchMetrics()
+    gradients, snapshots = GradientCollector(), WeightSnapshots()
+    watched = fit(X, y, training(), [log, epochs, batches, gradients, snapshots])
+    assert (plain.w == watched.w).all() and plain.b == watched.b
+    np.testing.assert_allclose(plain.losses, watched.losses, rtol=1e-14)
+    assert len(lines) == 3 and f"{watched.losses[-1]:.6f}" in lines[-1]
+    assert len(batches.loss) == len(gradients.grad_w) == 3 * 4
+    assert (snapshots.w[-1] == watched.w).all()
+    assert epochs.history["train_loss"][-1] == objective(watched.w, watched.b, X, y, 0.05)
+    assert epochs.history["train_error"][-1] == error_rate(watched.w, watched.b, X, y)
+    assert np.mean(batches.accuracy[:3]) <= 1 and batches.loss[0] > batches.loss[-1]
+
+
+def test_an_epoch_nobody_watches_is_one_kernel_call(blobs, monkeypatch):
+    calls = []
+    reference = kernels.load("numpy")
+    original = reference.sgd_epoch
+    monkeypatch.setattr(reference, "sgd_epoch", lambda *args: calls.append(1) or original(*args))
+    fit(*blobs, training(engine="numpy"), [WeightSnapshots()])
+    assert len(calls) == 3
+    fit(*blobs, training(engine="numpy"), [BatchMetrics()])
+    assert len(calls) == 3 + 3 * 4
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_divergence_names_the_epoch_and_the_learning_rate(blobs, engine):
+    with pytest.raises(DivergenceError, match=r"epoch \d+ of 50.*learning rate 1e\+30"):
+        fit(*blobs, training(loss="squared-hinge", learning_rate=1e30, n_epochs=50,
+                             dtype="float32", engine=engine))
+
+
+@pytest.mark.parametrize("field, value, expected", [
+    ("eps", -0.1, ">= 0"), ("eps", float("nan"), "finite"), ("eps", "0.1", "finite number"),
+    ("loss", "absolute", "hinge, squared-hinge, logistic"), ("norm", "l3", "linf, l2, l1"),
+    ("learning_rate", 0.0, "> 0"), ("schedule", "cosine", "constant, linear, sqrt"),
+    ("n_epochs", 0, "integer >= 1"), ("batch_size", 2.5, "integer"), ("seed", -1, "integer >= 0"),
+    ("reduction", "max", "mean, sum"), ("start", "ones", "zero, glorot, fan-in"),
+    ("dtype", "float16", "float32, float64"), ("engine", "cuda", "numba, numpy"),
+    ("update", "newton", "subgradient, proximal"), ("bounds", (0.0, 2.0), r"\(0.0, 1.0\)"),
+])
+def test_a_bad_parameter_is_named_with_what_was_found_and_expected(blobs, field, value, expected):
+    with pytest.raises(ValueError, match=f"^{field}: found .*expected.*{expected}"):
+        fit(*blobs, training(**{field: value}))
+
+
+def test_combinations_that_do_not_exist_are_refused(blobs):
+    with pytest.raises(ValueError, match="bounds"):
+        fit(*blobs, training(norm="l2", bounds=(0.0, 1.0)))
+    with pytest.raises(ValueError, match="update"):
+        fit(*blobs, training(norm="l2", update="proximal"))
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda X, y: (X[0], y), r"X: found shape \(12,\)"),
+    (lambda X, y: (X[:0], y[:0]), r"X: found shape \(0, 12\)"),
+    (lambda X, y: (X.astype(str), y), "X: found dtype <U"),
+    (lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 25, np.nan, X), y),
+     r"X: found nan at index \(2, 1\)"),
+    (lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 719, -np.inf, X), y),
+     r"X: found -inf at index \(59, 11\)"),
+    (lambda X, y: (X, y[:-1]), r"y: found shape \(59,\), expected \(60,\)"),
+    (lambda X, y: (X, (y + 1) // 2), "y: found labels 0, 1, expected only -1 and"),
+    (lambda X, y: (X, np.ones(60)), "y: found one class only, 1, expected both"),
+])
+def test_bad_data_is_refused_with_the_argument_and_the_place(blobs, spoil, message):
+    with pytest.raises(ValueError, match=message):
+        fit(*spoil(*blobs), training())
+
+
+def test_pixels_outside_the_box_are_refused_where_the_box_matters(blobs):
+    X, y = blobs
+    with pytest.raises(ValueError, match=r"X: found values in \[0, 2\].*pixel box \[0, 1\]"):
+        fit(2 * X.round(), y, training(bounds=(0.0, 1.0)))
+
+
+@needs_jit
+def test_on_mnist_the_engines_agree_over_an_epoch_to_1e_12(mnist):
+    X, y = datasets.load("train", (0, 1), np.float64, mnist)
+    one_epoch = {"n_epochs": 1, "dtype": "float64", "eps": 0.1, "learning_rate": 0.01}
+    reference, compiled = (fit(X, y, Training(**one_epoch, engine=engine)) for engine in ENGINES)
+    np.testing.assert_allclose(compiled.w, reference.w, rtol=0, atol=1e-12)
+    assert compiled.b == pytest.approx(reference.b, abs=1e-12)
