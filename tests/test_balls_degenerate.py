@@ -135,7 +135,6 @@ def test_weight_of_almost_nothing_does_not_buy_more_than_eps(norm, tiny, dtype):
     assert delta[0, 0] == -1
 
 
-
 def test_image_outside_the_box_is_refused_by_boxed_balls_only():
     w, X, y = digits(34, 20, 30)
     X[3, 4] = 1.5

@@ -142,6 +142,21 @@ def test_only_the_kinks_that_the_probe_moves_matter():
     assert report.verdict == "inconclusive"
 
 
+def test_kink_whose_quantity_only_touches_zero_is_seen():
+    """|w| with its kink declared as w^2 = 0, which has one sign on both sides."""
+    report = check_gradient(lambda w: abs(w[0]), np.zeros_like, np.zeros(1), lambda w: {"w": w * w})
+    assert report.verdict == "inconclusive"
+
+
+def test_failure_outweighs_a_kink_elsewhere():
+    w = np.array([0.5, 0.0])
+    report = check_gradient(
+        lambda w: np.abs(w).sum(), lambda w: 2 * np.sign(w), w, lambda w: {"w": w}, directions=0
+    )
+    assert [probe.verdict for probe in report.probes] == ["fail", "inconclusive"]
+    assert report.verdict == "fail"
+
+
 @pytest.mark.parametrize("distance", [0, 1e-12, 1e-10])
 @pytest.mark.parametrize("slope", [0, 1, 0.5, -1])
 def test_kink_closer_than_any_useful_step_is_inconclusive_whatever_the_claim(distance, slope):
@@ -174,6 +189,16 @@ def test_function_that_does_not_settle_is_inconclusive_if_the_claim_may_be_right
     assert check_gradient(rough, np.zeros_like, W).verdict == "fail"
 
 
+def test_function_that_does_not_settle_is_inconclusive_even_where_the_claim_agrees():
+    def rough(x):
+        return float(x[0] + 1e-6 * np.sin(1e9 * x[0]))
+
+    found = check_gradient(rough, np.ones_like, W[:1], directions=0).worst.numeric
+    report = check_gradient(rough, lambda x: np.array([found]), W[:1], directions=0)
+    assert report.worst.error == 0
+    assert report.verdict == "inconclusive"
+
+
 def test_function_that_is_not_finite_is_inconclusive():
     assert check_gradient(lambda x: float("nan"), np.zeros_like, W).verdict == "inconclusive"
 
@@ -189,16 +214,32 @@ def test_rounding_of_a_large_function_is_excused_but_a_zero_gradient_is_not():
     assert check_gradient(large, lambda x: 2.02 * x, W, rtol=1e-9).verdict == "fail"
 
 
+def test_small_slope_of_a_large_function_is_no_noise():
+    """D is known to eps_machine 1e6 / h = 2e-9, far below the slope 1e-5."""
+
+    def large(x):
+        return 1e6 + 1e-5 * x.sum()
+
+    assert check_gradient(large, np.zeros_like, W).verdict == "fail"
+
+
+def test_rounding_of_a_large_argument_is_excused_but_a_zero_gradient_is_not():
+    """Beside 1e9 a step of 0.1 is known to 1e-7."""
+    x = np.array([1e9 + 0.3])
+    assert check_gradient(lambda v: v[0] - x[0], np.ones_like, x, rtol=1e-9).verdict == "pass"
+    assert check_gradient(lambda v: v[0] - x[0], np.zeros_like, x, rtol=1e-9).verdict == "fail"
+
+
 def test_zero_gradient_passes_where_the_function_is_flat():
     assert check_gradient(lambda x: 3.0, np.zeros_like, W, rtol=1e-9).verdict == "pass"
     assert check_gradient(lambda x: 0.0, np.zeros_like, W, rtol=1e-9).verdict == "pass"
 
 
 def test_failure_message_has_place_both_numbers_step_and_kinks():
-    wrong = scaled_at(robust_hinge_gradient, 3, 2)
+    wrong = scaled_at(scaled_at(robust_hinge_gradient, 3, 2), 1, 1.01)
     message = str(check_gradient(robust_hinge, wrong, W, robust_hinge_kinks, directions=0))
     right = robust_hinge_gradient(W)[3]
-    assert message.startswith("fail: 1 of 6 probes, relative error allowed 1e-07; worst at x[3]:")
+    assert message.startswith("fail: 2 of 6 probes, relative error allowed 1e-07; worst at x[3]:")
     assert f"claimed slope {2 * right:.12g}, finite difference {right:.12g} +- " in message
     assert "relative error 5.0e-01" in message
     assert "step h = 0.0" in message
@@ -241,6 +282,24 @@ def test_assert_gradient_is_silent_on_pass_and_raises_the_report_otherwise():
     with pytest.raises(AssertionError, match=r"^inconclusive: .* kinks crossed: w\[2\]$"):
         w = np.where(np.arange(6) == 2, 0, W)
         assert_gradient(robust_hinge, robust_hinge_gradient, w, robust_hinge_kinks, directions=0)
+
+
+def test_cubic_needs_three_central_differences():
+    """The first extrapolation is exact, the third difference confirms it."""
+    calls = []
+
+    def cubic(x):
+        calls.append(x)
+        return float(x[0] ** 3)
+
+    check_gradient(cubic, lambda x: 3 * x**2, W[:1], directions=0)
+    assert len(calls) == 2 * 3
+
+
+def test_directions_have_length_1():
+    """In one dimension they are 1 or -1."""
+    report = check_gradient(lambda x: 2 * x[0], lambda x: np.full(1, 2.0), W[:1])
+    assert {abs(probe.analytic) for probe in report.probes} == {2.0}
 
 
 def test_directions_are_the_same_each_time_unless_a_generator_is_given():

@@ -10,7 +10,6 @@ every_ball = pytest.mark.parametrize("ball", BALLS.values(), ids=BALLS)
 boxed_ball = pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
 
 
-
 def margins_of(w, X, y, b=0.3):
     return y * (X @ w + b)
 
@@ -94,7 +93,6 @@ def test_radius_takes_another_water_level(ball):
         ball.radius(w, X, y, margin, counted), ball.radius(w, X, y, margin)
     )
     assert bool(calls) == (ball.bounds is not None and ball.norm != "l1")
-
 
 
 def poured(full_at, slope, level):
