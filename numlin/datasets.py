@@ -184,6 +184,17 @@ def load(split="train", digits=(0, 1), dtype=np.float32, source=None):
     return X if dtype == np.uint8 else validation.pixels(X, dtype), y
 
 
+def describe(source, digits, y_train, y_test):
+    """What was loaded, ready for JSON; y_train (n_train,), y_test (n_test,)."""
+    return {
+        "name": source.name,
+        "digits": [int(digit) for digit in digits],
+        "n_train": len(y_train),
+        "n_test": len(y_test),
+        "sha256": dict(source.sha256),
+    }
+
+
 def mnist_folder(data_dir=None):
     """The folder where MNIST belongs: `data_dir`, else $NUMLIN_DATA, else the user's cache."""
     if data_dir is None:
@@ -278,7 +289,7 @@ def _synthetic(note=""):
             folder = Path(tempfile.mkdtemp(prefix="numlin-"))
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             strokes.write_dataset(folder)
-    paths = {role: folder / name for role, name in zip(ROLES, names)}
+    paths = {role: folder / name for role, name in zip(ROLES, names, strict=True)}
     return Source("synthetic", paths, {p.name: _digest(p, "sha256") for p in paths.values()}, note)
 
 

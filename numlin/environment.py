@@ -6,11 +6,14 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 
+PACKAGES = ("numlin", "numpy", "numba", "llvmlite", "matplotlib")
+
+
 def environment():
     """Return a JSON-ready dict that describes interpreter, packages and processor."""
     return {
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in ("numlin", "numpy", "numba", "llvmlite", "matplotlib")},
+        "packages": {name: _version(name) for name in PACKAGES},
         "platform": platform.platform(),
         "cpu": _cpu(),
         "cores": os.cpu_count(),

@@ -89,9 +89,10 @@ class LinearClassifier(sgd.Training):
 
     def set_params(self, **params):
         """Change training parameters; returns self."""
+        known = self.get_params()
         for name, value in params.items():
-            if name not in self.get_params():
-                raise ValueError(f"{name}: no such parameter, expected one of {list(self.get_params())}")
+            if name not in known:
+                raise ValueError(f"{name}: no such parameter, expected one of {', '.join(known)}")
             setattr(self, name, value)
         return self
 
@@ -126,8 +127,8 @@ class LinearClassifier(sgd.Training):
         d = model.coef_.size
         if model.coef_.shape != (1, d) or model.intercept_.shape != (1,):
             raise ValueError(
-                f"{path}: coef_ has shape {model.coef_.shape}, intercept_ {model.intercept_.shape}, "
-                "expected (1, n_features) and (1,)"
+                f"{path}: coef_ has shape {model.coef_.shape} and intercept_ "
+                f"{model.intercept_.shape}, expected (1, n_features) and (1,)"
             )
         check_finite(model.coef_, f"{path}: coef_")
         check_finite(model.intercept_, f"{path}: intercept_")

@@ -217,7 +217,8 @@ class _Loop:
         for state.batch, state.learning_rate in enumerate(rates):
             state.rows = order[state.batch * size : (state.batch + 1) * size]
             loss, wrong = self._call(state.rows, rates[state.batch : state.batch + 1])
-            loss_sum, mistakes, visited = loss_sum + loss, mistakes + wrong, visited + len(state.rows)
+            loss_sum, mistakes = loss_sum + loss, mistakes + wrong
+            visited += len(state.rows)
             state.labels, state.scores = self.y[state.rows], self.score[: len(state.rows)]
             state.batch_loss = loss / len(state.rows)
             state.epoch_loss, state.epoch_error = loss_sum / visited, mistakes / visited

@@ -15,7 +15,8 @@ def check_number(name, found, low=0.0, strict=False, integer=False):
     number = isinstance(found, kinds) and not isinstance(found, bool) and np.isfinite(found)
     if not number or found < low or (strict and found == low):
         kind = "an integer" if integer else "a finite number"
-        raise ValueError(f"{name}: found {found!r}, expected {kind} {'>' if strict else '>='} {low:g}")
+        bound = f"{'>' if strict else '>='} {low:g}"
+        raise ValueError(f"{name}: found {found!r}, expected {kind} {bound}")
 
 
 def check_eps(eps):
@@ -38,7 +39,9 @@ def check_inputs(X, n_features=None, name="X"):
     """
     X = np.asarray(X)
     if X.ndim != 2 or 0 in X.shape:
-        raise ValueError(f"{name}: found shape {X.shape}, expected (n_samples, n_features), not empty")
+        raise ValueError(
+            f"{name}: found shape {X.shape}, expected (n_samples, n_features), not empty"
+        )
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(f"{name}: found {X.shape[1]} features, expected {n_features}")
     if X.dtype.kind not in "fuib":

@@ -27,7 +27,7 @@ def codes(loss, norm, boxed):
 
 
 def frozen(array):
-    """Read-only view of `array` (n, ...) as a plain, C-contiguous ndarray, copied only if it was not.
+    """Read-only view of `array` (n, ...) as a plain, contiguous ndarray, copied only if it was not.
 
     Numba compiles a kernel once per argument type, and a read-only array, a writable one and a
     memory map are three types. Frozen, they are one: one compilation, any storage.

@@ -1,0 +1,243 @@
+"""The article as an experiment: one regular and three robust classifiers, then the attack.
+
+Protocol: batches of 100, 10 epochs, constant step, Glorot start. The regular model takes steps
+of 0.1 on the mean hinge loss; the robust ones, eps = 0.1, 0.2, 0.3, steps of 0.0001 on the
+*sum* over the batch (the gradient of an unreduced loss vector), which is 0.01 on the mean.
+Then every test image is moved by -y eps sign(w) for 101 values of eps.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from numlin import datasets
+from numlin.attacks import radii, robust_accuracy
+from numlin.balls import LINF, PIXEL_BOX, Ball
+from numlin.callbacks import BatchMetrics, EpochMetrics, GradientCollector, WeightSnapshots
+from numlin.environment import environment
+from numlin.files import replacing
+from numlin.model import LinearClassifier
+from numlin.objective import error_rate, objective
+from numlin.progress import Progress
+from numlin.studies.clock import Clock
+
+LINF_BOX = Ball("linf", PIXEL_BOX)
+ATTACK_EPS = np.arange(101) / 200
+TABLE_EPS = (0.1, 0.2, 0.3)
+PROTOCOL = {
+    "regular": {"eps": 0.0, "learning_rate": 0.1, "reduction": "mean"},
+    **{
+        f"robust-{eps}": {"eps": eps, "learning_rate": 0.0001, "reduction": "sum"}
+        for eps in TABLE_EPS
+    },
+}
+
+CONVERGED = {"update": "proximal", "schedule": "linear", "n_epochs": 200}
+
+
+class Records(NamedTuple):
+    """The callbacks of one training run.
+
+    `metrics` has per epoch train_loss, train_error, test_loss, test_error; `batches` the loss
+    and accuracy of every batch, `gradients` its subgradient, `snapshots` the weights after
+    every epoch.
+    """
+
+    metrics: EpochMetrics
+    batches: BatchMetrics
+    gradients: GradientCollector
+    snapshots: WeightSnapshots
+
+
+@dataclass
+class ModelRun:
+    """One trained model with what was recorded on the way.
+
+    Attributes
+    ----------
+    model : LinearClassifier
+    train_loss : float
+        The training objective at the end, with the model's own eps.
+    train_error : float
+        Share of clean training images in error; `test_error` is that of the test images.
+    test_mistakes : int
+    radius, radius_box : (n_test,)
+        Exact l-inf distance of every test image to the boundary, free and in the pixel box.
+    records : Records or None
+        What was recorded during training; None for the converged models.
+    """
+
+    model: LinearClassifier
+    train_loss: float
+    train_error: float
+    test_mistakes: int
+    radius: np.ndarray
+    radius_box: np.ndarray
+    records: Records | None = None
+
+    @property
+    def test_error(self):
+        """The share of clean test images in error."""
+        return self.test_mistakes / len(self.radius)
+
+    def robust_error(self, eps, box=False):
+        """Share of test images that an attack of strength `eps`, float or (n_eps,), fools."""
+        return 1 - robust_accuracy(self.radius_box if box else self.radius, eps)
+
+
+@dataclass
+class Article:
+    """Everything the experiment found; its figures and tables are drawn from this alone.
+
+    Attributes
+    ----------
+    dataset : dict
+        name, digits, n_train, n_test, sha256 per file.
+    seed : int
+    X_test, y_test : (n_test, n_features), (n_test,)
+        In float64.
+    runs : dict of ModelRun
+        Keyed "regular", "robust-0.1", "robust-0.2", "robust-0.3".
+    converged : dict of ModelRun
+        The three robust objectives trained on until they are nearly at their minimum, keyed
+        "robust-0.1", "robust-0.2", "robust-0.3".
+    seconds : dict of float
+        Per stage.
+    """
+
+    dataset: dict
+    seed: int
+    X_test: np.ndarray
+    y_test: np.ndarray
+    runs: dict = field(default_factory=dict)
+    converged: dict = field(default_factory=dict)
+    seconds: dict = field(default_factory=dict)
+
+    def results(self):
+        """The JSON-ready record that `save` writes as results.json."""
+        return {
+            "schema": 1,
+            "dataset": self.dataset,
+            "seed": self.seed,
+            "models": {
+                name: {
+                    "eps": run.model.eps,
+                    "train_loss": run.train_loss,
+                    "train_error": run.train_error,
+                    "test_error": run.test_error,
+                    "test_mistakes": run.test_mistakes,
+                    "history": run.records.metrics.history,
+                }
+                for name, run in self.runs.items()
+            },
+            "attack": {
+                "eps": ATTACK_EPS.tolist(),
+                "robust_accuracy": self._curves("radius"),
+                "robust_accuracy_box": self._curves("radius_box"),
+            },
+            "environment": environment(),
+            "seconds": self.seconds,
+        }
+
+    def _curves(self, kind):
+        return {
+            name: robust_accuracy(getattr(run, kind), ATTACK_EPS).tolist()
+            for name, run in self.runs.items()
+        }
+
+    caption = "Errors on clean images, then under l-inf attacks: free (eps), in the pixel box (box)"
+
+    def table(self):
+        """Header and rows of the result table, as text."""
+        header = ["model", "train error", "test error", "mistakes"]
+        header += [f"eps {eps}" for eps in TABLE_EPS] + [f"box {eps}" for eps in TABLE_EPS]
+        rows = []
+        for name, run in self.runs.items():
+            errors = [run.train_error, run.test_error]
+            robust = [run.robust_error(eps, box) for box in (False, True) for eps in TABLE_EPS]
+            cells = [f"{error:.2%}" for error in errors + robust]
+            rows.append([name, *cells[:2], str(run.test_mistakes), *cells[2:]])
+        return header, rows
+
+    def save(self, folder):
+        """Write models/*.npz and results.json into `folder`, each file whole or not at all."""
+        for name, run in self.runs.items():
+            run.model.save(Path(folder) / "models" / f"{name}.npz")
+        with replacing(Path(folder) / "results.json") as temporary:
+            temporary.write_text(json.dumps(self.results(), indent=1, allow_nan=False) + "\n")
+
+
+def run(source, digits=(0, 1), seed=0, engine="numba"):
+    """Train the four models, attack them, and return the `Article`.
+
+    Parameters
+    ----------
+    source : numlin.datasets.Source
+        Where the digits come from.
+    digits : (int, int)
+        The first is y = -1, the second y = +1.
+    seed : int
+        Of start and order; the four models share both.
+    engine : "numba" or "numpy"
+
+    Returns
+    -------
+    Article
+        With X_test of shape (n_test, 784).
+    """
+    clock = Clock()
+    train = datasets.load("train", digits, np.float32, source)
+    test = datasets.load("test", digits, np.float32, source)
+    X_test, y_test = test[0].astype(np.float64), test[1]
+    article = Article(
+        dataset=datasets.describe(source, digits, train[1], y_test),
+        seed=seed,
+        X_test=X_test,
+        y_test=y_test,
+        seconds=clock.seconds,
+    )
+    clock.lap("data")
+    trained, converged = {}, {}
+    with Progress("training", len(PROTOCOL) + len(TABLE_EPS)) as progress:
+        for name, protocol in PROTOCOL.items():
+            progress.advance(note=name)
+            model = LinearClassifier(**protocol, seed=seed, engine=engine)
+            trained[name] = model, _record(model, train, test, article.dataset)
+        clock.lap("train")
+        for eps in TABLE_EPS:
+            progress.advance(note=f"converged, eps {eps}")
+            model = LinearClassifier(**CONVERGED, eps=eps, seed=seed, engine=engine)
+            converged[f"robust-{eps}"] = model.fit(*train, trained_on=article.dataset), None
+        clock.lap("converge")
+    X, y = train[0].astype(np.float64), train[1]
+    for runs, models in ((article.runs, trained), (article.converged, converged)):
+        for name, (model, records) in models.items():
+            runs[name] = _evaluate(model, records, X, y, X_test, y_test)
+    clock.lap("attack")
+    return article
+
+
+def _record(model, train, test, dataset):
+    """Fit `model` with every recorder attached, and return the recorders."""
+    records = Records(
+        EpochMetrics(train=train, test=test), BatchMetrics(), GradientCollector(), WeightSnapshots()
+    )
+    model.fit(*train, callbacks=records, trained_on=dataset)
+    return records
+
+
+def _evaluate(model, records, X, y, X_test, y_test):
+    """The `ModelRun` of a trained model, everything in float64."""
+    w, b = model.w, model.b
+    return ModelRun(
+        model=model,
+        train_loss=float(objective(w, b, X, y, model.eps)),
+        train_error=error_rate(w, b, X, y),
+        test_mistakes=round(error_rate(w, b, X_test, y_test) * len(y_test)),
+        radius=radii(w, b, X_test, y_test, LINF, model.engine),
+        radius_box=radii(w, b, X_test, y_test, LINF_BOX, model.engine),
+        records=records,
+    )

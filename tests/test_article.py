@@ -1,0 +1,126 @@
+"""The article: its protocol, its numbers on MNIST, its story on synthetic digits."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from conftest import needs_jit
+from numlin.model import LinearClassifier
+from numlin.studies import article
+
+NAMES = ["regular", "robust-0.1", "robust-0.2", "robust-0.3"]
+
+
+@pytest.fixture(scope="module")
+def synthetic(strokes_source):
+    return article.run(strokes_source, engine="numpy")
+
+
+@pytest.fixture(scope="module")
+def on_mnist(mnist):
+    return article.run(mnist)
+
+
+def test_the_protocol_is_the_published_one():
+    assert list(article.PROTOCOL) == NAMES
+    for name, protocol in article.PROTOCOL.items():
+        training = LinearClassifier(**protocol)
+        assert (training.n_epochs, training.batch_size) == (10, 100)
+        assert (training.loss, training.norm, training.schedule) == ("hinge", "linf", "constant")
+        assert training.start == "glorot"
+        expected = ("mean", 0.1) if name == "regular" else ("sum", 0.0001)
+        assert (training.reduction, training.learning_rate) == expected
+    assert [f"{eps:.3f}" for eps in article.ATTACK_EPS] == [f"{k * 0.005:.3f}" for k in range(101)]
+
+
+def test_the_story_shows_on_synthetic_digits(synthetic):
+    runs = synthetic.runs
+    assert all(run.test_error <= 0.01 for run in runs.values())
+    assert runs["regular"].robust_error(0.2) > 0.9
+    assert runs["robust-0.1"].robust_error(0.1) < 0.05
+    assert runs["robust-0.2"].robust_error(0.2) < 0.15
+    assert runs["robust-0.3"].robust_error(0.3) < 0.35
+
+
+def test_robust_training_wipes_out_weak_weights(synthetic):
+    strong = {}
+    for name, run in synthetic.runs.items():
+        size = np.abs(run.model.w)
+        strong[name] = np.mean(size > size.max() / 20)
+    assert strong["regular"] > 2 * strong["robust-0.1"] > 2 * strong["robust-0.3"]
+
+
+def test_the_pixel_box_only_helps_the_defender(synthetic):
+    for run in synthetic.runs.values():
+        assert (run.radius_box >= run.radius - 1e-12).all()
+
+
+def test_converged_models_reach_a_lower_objective(synthetic):
+    for name, run in synthetic.converged.items():
+        assert run.train_loss < synthetic.runs[name].train_loss
+
+
+def test_everything_is_recorded(synthetic):
+    n_batches = 10 * math.ceil(synthetic.dataset["n_train"] / 100)
+    for run in synthetic.runs.values():
+        records = run.records
+        assert {len(values) for values in records.metrics.history.values()} == {10}
+        assert len(records.snapshots.w) == 10
+        assert len(records.batches.accuracy) == len(records.gradients.grad_w) == n_batches
+
+
+def test_results_json_is_strict_and_complete(synthetic, tmp_path):
+    synthetic.save(tmp_path)
+
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    results = json.loads((tmp_path / "results.json").read_text(), parse_constant=refuse)
+    assert results["schema"] == 1 and results["seed"] == 0
+    dataset = results["dataset"]
+    assert (dataset["name"], dataset["digits"]) == ("synthetic", [0, 1])
+    assert len(dataset["sha256"]) == 4 and dataset["n_test"] == len(synthetic.y_test)
+    assert list(results["models"]) == NAMES
+    for name, model in results["models"].items():
+        run = synthetic.runs[name]
+        assert model["test_mistakes"] == run.test_mistakes
+        assert model["test_error"] == run.test_mistakes / dataset["n_test"]
+        assert (model["eps"], model["train_loss"]) == (run.model.eps, run.train_loss)
+        assert len(model["history"]["test_loss"]) == 10
+    attack = results["attack"]
+    assert len(attack["eps"]) == 101 and attack["eps"][-1] == 0.5
+    for kind in ("robust_accuracy", "robust_accuracy_box"):
+        assert {len(attack[kind][name]) for name in NAMES} == {101}
+    clean_accuracy = 1 - synthetic.runs["regular"].test_error
+    assert attack["robust_accuracy"]["regular"][0] == pytest.approx(clean_accuracy)
+    assert {"data", "train", "attack"} <= set(results["seconds"])
+    assert results["environment"]["packages"]["numpy"] == np.__version__
+
+
+def test_saved_models_say_what_they_were_trained_on(synthetic, tmp_path):
+    synthetic.save(tmp_path)
+    for name in NAMES:
+        model = LinearClassifier.load(tmp_path / "models" / f"{name}.npz")
+        assert (model.w == synthetic.runs[name].model.w).all()
+        assert model.trained_on_["name"] == "synthetic"
+        assert model.trained_on_["digits"] == [0, 1]
+
+
+@needs_jit
+def test_on_mnist_the_published_errors_come_out(on_mnist):
+    runs = on_mnist.runs
+    assert (on_mnist.dataset["n_train"], on_mnist.dataset["n_test"]) == (12665, 2115)
+    assert runs["regular"].test_error <= 0.0015
+    assert runs["regular"].robust_error(0.2) >= 0.95
+    assert runs["robust-0.1"].robust_error(0.1) <= 0.012
+    assert runs["robust-0.2"].robust_error(0.2) <= 0.06
+    assert runs["robust-0.3"].robust_error(0.3) <= 0.25
+
+
+@needs_jit
+def test_on_mnist_the_converged_models_come_within_five_percent_of_the_minimum(on_mnist):
+    minimum = {"robust-0.1": 0.0222018318, "robust-0.2": 0.0754299099, "robust-0.3": 0.1219450538}
+    for name, least in minimum.items():
+        assert least < on_mnist.converged[name].train_loss < 1.05 * least

@@ -1,0 +1,133 @@
+"""The attack against everything that could do better, and radii against the attack."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from conftest import needs_jit
+from numlin import datasets, kernels
+from numlin.attacks import attack, minimal_perturbation, radii, robust_accuracy
+from numlin.balls import BALLS, LINF, Ball, water_level
+from numlin.model import LinearClassifier
+from numlin.objective import error_rate, score
+
+PIXEL_BOX = (0.0, 1.0)
+
+
+def margins(w, b, X, y):
+    return y * score(w, b, X)
+
+
+@pytest.fixture
+def problem(rng):
+    """Weights and 20 inputs of 8 pixels, some of them black or white, labels of both kinds."""
+    X = np.clip(rng.uniform(-0.3, 1.3, (20, 8)), 0, 1)
+    return rng.normal(size=8), 0.1, X, rng.choice([-1, 1], 20)
+
+
+@pytest.mark.parametrize("eps", [0.05, 0.3])
+def test_no_sign_vector_does_more_harm_than_the_attack(problem, eps):
+    w, b, X, y = problem
+    found = attack(w, b, X, y, eps)
+    free, boxed = margins(w, b, found.X_adv, y), margins(w, b, found.X_adv_box, y)
+    for signs in itertools.product((-1, 1), repeat=8):
+        corner = X + eps * np.array(signs)
+        assert (margins(w, b, corner, y) >= free - 1e-12).all()
+        assert (margins(w, b, np.clip(corner, 0, 1), y) >= boxed - 1e-12).all()
+
+
+@pytest.mark.parametrize("norm, size", [
+    ("linf", lambda delta: np.abs(delta).max(axis=1)),
+    ("l2", lambda delta: np.sqrt(np.square(delta).sum(axis=1))),
+    ("l1", lambda delta: np.abs(delta).sum(axis=1)),
+])
+def test_both_images_stay_in_the_ball_and_one_in_the_box(problem, norm, size):
+    w, b, X, y = problem
+    found = attack(w, b, X, y, 0.4, norm)
+    for X_adv in (found.X_adv, found.X_adv_box):
+        assert (size(X_adv - X) <= 0.4 + 1e-12).all()
+    assert found.X_adv.min() < 0 or found.X_adv.max() > 1
+    assert found.X_adv_box.min() >= 0 and found.X_adv_box.max() <= 1
+
+
+def test_in_the_linf_ball_the_box_clips_the_free_attack(problem):
+    w, b, X, y = problem
+    found = attack(w, b, X, y, 0.4)
+    np.testing.assert_allclose(found.X_adv, X - y[:, None] * 0.4 * np.sign(w), atol=1e-16)
+    np.testing.assert_allclose(found.X_adv_box, np.clip(found.X_adv, 0, 1), atol=1e-15)
+
+
+def test_success_is_what_predicting_the_perturbed_images_again_says(small_model, blobs):
+    X, y = blobs
+    found = attack(small_model.w, small_model.b, X, y, 0.2)
+    assert (found.success == (small_model.predict(found.X_adv) != y)).all()
+    assert (found.success_box == (small_model.predict(found.X_adv_box) != y)).all()
+    assert 0 < found.success_box.sum() <= found.success.sum() < len(y)
+
+
+@pytest.mark.parametrize("name", BALLS)
+def test_the_share_left_standing_is_what_the_attack_leaves_standing(small_model, blobs, name):
+    X, y = blobs
+    eps = np.linspace(0, 2, 41)
+    curve = robust_accuracy(radii(small_model.w, small_model.b, X, y, BALLS[name]), eps)
+    boxed = BALLS[name].bounds is not None
+    for strength, accuracy in zip(eps, curve, strict=True):
+        found = attack(small_model.w, small_model.b, X, y, strength, BALLS[name].norm)
+        assert accuracy == np.mean(~(found.success_box if boxed else found.success))
+    assert curve[0] == small_model.score(X, y) and (np.diff(curve) <= 0).all()
+
+
+@pytest.mark.parametrize("name", BALLS)
+def test_radii_are_tight(problem, name):
+    w, b, X, y = problem
+    delta, radius = minimal_perturbation(w, b, X, y, BALLS[name])
+    reached = np.isfinite(radius) & (radius > 0)
+    assert reached.sum() > 3
+    at = margins(w, b, X + delta, y)[reached]
+    np.testing.assert_allclose(at, 0, atol=1e-12)
+    X, y, radius = X[reached], y[reached], radius[reached]
+    for factor, fooled in ((1 - 1e-6, False), (1 + 1e-6, True)):
+        moved = X + BALLS[name].delta(w, X, y, radius * factor)
+        assert ((margins(w, b, moved, y) <= 0) == fooled).all()
+
+
+def test_a_sample_in_error_has_radius_zero_and_one_out_of_reach_infinite():
+    w, X = np.array([1.0, -1.0]), np.array([[1.0, 0.0], [1.0, 0.0]])
+    y = np.array([1, -1])
+    boxed = radii(w, 2.0, X, y, Ball("linf", PIXEL_BOX))
+    assert boxed.tolist() == [np.inf, 0.0]
+    delta, _ = minimal_perturbation(w, 2.0, X, y, Ball("linf", PIXEL_BOX))
+    assert (delta == 0).all()
+    assert radii(w, 2.0, X, y, LINF).tolist() == [1.5, 0.0]
+    assert radii(np.zeros(2), 2.0, X, y, LINF).tolist() == [np.inf, 0.0]
+
+
+def test_at_a_radius_of_exactly_eps_the_sample_counts_as_fooled():
+    assert robust_accuracy(np.array([0.1, 0.2, np.inf]), [0.0, 0.1, 0.15, 0.2, 9]).tolist() == [
+        1.0, 2 / 3, 2 / 3, 1 / 3, 1 / 3,
+    ]
+
+
+def test_the_compiled_water_level_is_its_numpy_twin(rng):
+    full_at = np.where(rng.random((50, 12)) < 0.3, 0, rng.random((50, 12)).round(1))
+    slope = np.where(rng.random(12) < 0.2, 0, rng.random(12))
+    target = np.where(rng.random(50) < 0.1, 0, 1.2 * (full_at @ slope).mean() * rng.random(50) * 2)
+    expected = water_level(full_at, slope, target)
+    assert np.isinf(expected).any() and (expected == 0).any()
+    # Two ways to sum the same 12 terms: a few roundings, magnified by the last open slope.
+    np.testing.assert_allclose(
+        kernels.load("numba").water_level(full_at, slope, target), expected, rtol=1e-12
+    )
+
+
+@needs_jit
+@pytest.mark.parametrize("bounds, every", [(None, 1), (PIXEL_BOX, 5)])
+def test_on_mnist_radii_give_the_attacked_accuracy_at_every_eps(mnist, bounds, every):
+    X, y = datasets.load("test", (0, 1), np.float64, mnist)
+    train = datasets.load("train", (0, 1), np.uint8, mnist)
+    model = LinearClassifier(eps=0.1, learning_rate=0.01, n_epochs=2).fit(*train)
+    ball, eps = Ball("linf", bounds), np.arange(0, 101, every) / 200
+    curve = robust_accuracy(radii(model.w, model.b, X, y, ball), eps)
+    attacked = [error_rate(model.w, model.b, X, y, strength, ball) for strength in eps]
+    assert np.rint(len(y) * (1 - curve)).tolist() == np.rint(len(y) * np.array(attacked)).tolist()
