@@ -1,0 +1,258 @@
+"""Past the article: what a picture shows of claims that the article makes in words."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import PercentFormatter
+
+from numlin.attacks import attack, minimal_perturbation, robust_accuracy
+from numlin.balls import LINF
+from numlin.figures.style import (
+    COLOURS,
+    GREY,
+    INK,
+    SMALL,
+    count_strong,
+    figure,
+    label_model,
+    model_label,
+    model_legend,
+    model_line,
+    mosaic,
+    new_figure,
+    signed,
+    stretch,
+    weight_bar,
+    weight_image,
+)
+from numlin.objective import robust_margin, subgradient
+
+DARKER, LIGHTER = "#e69f00", "#8fc7e8"
+CROSS = " \N{BALLOT X}"
+
+
+@figure(
+    "Weights over training. Left and middle: the same pixels in the regular and in a robust model, "
+    "in colour the 24 on which the robust model relies most in the end, in grey a sample of the "
+    "rest. Regular training leaves weak weights about where they started at random; robust "
+    "training takes them to zero and lets the strong ones grow. Right: how many of the weights "
+    "exceed 1% of the model's largest."
+)
+def weight_trajectories(article):
+    """Weights of strong and weak pixels at every step, and the number of weights that count."""
+    drawn, (*panels, counts) = new_figure(1, 3, 3.5)
+    panels[1].sharey(panels[0])
+    ranking = np.argsort(-np.abs(article.runs["robust-0.2"].model.w), kind="stable")
+    strong, weak = ranking[:24], ranking[30::20]
+    for ax, name in zip(panels, ("regular", "robust-0.2"), strict=True):
+        run = article.runs[name]
+        paths = weight_paths(run)
+        seen = np.unique(np.geomspace(1, len(paths), 40).astype(int)) - 1
+        epochs = seen / (len(paths) - 1) * run.model.n_epochs
+        ax.plot(epochs, paths[np.ix_(seen, weak)], color="#aaaaaa", lw=0.6)
+        ax.plot(epochs, paths[np.ix_(seen, strong)], color=COLOURS[name], lw=1.2)
+        ax.set(title=model_label(name), xlabel="epoch", xlim=(0, run.model.n_epochs))
+    panels[0].set_ylabel("weight $w_j$")
+    for name, run in article.runs.items():
+        alive = [count_strong(w) for w in run.records.snapshots.w]
+        counts.plot(np.arange(1, len(alive) + 1), alive, **model_line(name), clip_on=False)
+    counts.set_title("weights above 1% of max", fontsize=SMALL)
+    counts.set(xlabel="epoch", ylim=(0, 800))
+    model_legend(drawn, counts)
+    return drawn
+
+
+def weight_paths(run):
+    """Weights before every step and after the last, (n_steps + 1, n_features), of a `ModelRun`.
+
+    The last weights and the recorded gradients give all earlier ones, w_t = w_T + sum over s >= t
+    of learning_rate * gradient_s: exact up to float32 rounding for constant subgradient steps.
+    """
+    steps = run.model.learning_rate * np.array(run.records.gradients.grad_w, np.float64)
+    travelled = np.cumsum(steps[::-1], axis=0)[::-1]
+    return run.model.w + np.concatenate([travelled, np.zeros((1, steps.shape[1]))])
+
+
+@figure(
+    "What moves the weights of a robust model, pixel by pixel: minus the gradient without its "
+    "worst-case term, that term alone, and both together, averaged over the test images, of which "
+    "only the active ones contribute. The colour of a pixel is the digit towards which its weight "
+    "is pushed. Where the data say nothing only -eps sign(w) is left, and it drives the weight to "
+    "zero from either side; where the two balance, the weight stays."
+)
+def gradient_terms(article):
+    """Minus the gradient, split in data and eps sign(w), at the start and the end of training."""
+    drawn, axes = new_figure(2, 4, 4.3)
+    run = article.runs["robust-0.2"]
+    X, y, eps = article.X_test, article.y_test, run.model.eps
+    titles = (r"data: mean of $y\,x$", r"$-\epsilon\,\mathrm{sign}(w)$", "both together")
+    for ax, title in zip(axes[0], ("weights $w$", *titles), strict=True):
+        ax.set_title(title)
+    start, end = (weight_paths(run)[0], 0.0), (run.model.w, run.model.b)
+    for row, moment, (w, b) in zip(axes, ("start", "end"), (start, end), strict=True):
+        both = -subgradient(w, b, X, y, eps)[0]
+        active = np.mean(robust_margin(w, b, X, y, eps) < 1)
+        term = -active * eps * np.sign(w)
+        weight_image(row[0], w, GREY)
+        for ax, push in zip(row[1:], (both - term, term, both), strict=True):
+            weight_image(ax, push, GREY, limit=2 * active * eps)
+        row[0].set_ylabel(f"at the {moment}\n{active:.0%} of images active")
+    weight_bar(drawn, axes, "towards", article.dataset["digits"])
+    return drawn
+
+
+@figure(
+    "How far every test image is from the boundary of each model, in counts on a scale of their "
+    "own. Filled: the smallest attack that succeeds when pixels may take any value; outlined: when "
+    "they must stay between 0 and 1. "
+    "Below, on the same axis, the accuracy under attack: the share of images whose distance is "
+    "larger than eps, so that one exact number per image gives the whole curve."
+)
+def radius_distributions(article):
+    """Histograms of the exact radii of each model above the accuracy curves they imply."""
+    n = len(article.runs)
+    drawn, (*strips, curve) = new_figure(n + 1, 1, 5.2, sharex=True, height_ratios=[1] * n + [3])
+    radii = [radius for run in article.runs.values() for radius in (run.radius, run.radius_box)]
+    reach = min(1.0, max(radius[np.isfinite(radius)].max() for radius in radii) + 0.02)
+    bins, eps = np.linspace(0, reach, 101), np.linspace(0, reach, 401)
+    for ax, (name, run) in zip(strips, article.runs.items(), strict=True):
+        look = model_line(name) | {"marker": ""}
+        ax.hist(run.radius, bins, color=COLOURS[name])
+        ax.hist(run.radius_box, bins, histtype="step", color="black", lw=0.9)
+        ax.set(yticks=[])
+        ax.spines["left"].set_visible(False)
+        ax.text(0.99, 0.75, model_label(name), ha="right", va="center", transform=ax.transAxes)
+        for radius, width in ((run.radius, 2.2), (run.radius_box, 0.8)):
+            curve.plot(eps, robust_accuracy(radius, eps), **look | {"lw": width})
+    drawn.legend(
+        handles=[
+            Line2D([], [], color="black", lw=2.2, label="any pixel value: filled, thick"),
+            Line2D([], [], color="black", lw=0.8, label="pixels in [0, 1]: outlined, thin"),
+        ],
+        loc="outside upper center", ncols=2,
+    )
+    curve.set(
+        xlabel=r"distance = attack strength $\epsilon$ ($\ell_\infty$, pixel units)",
+        ylabel="test accuracy", xlim=(0, reach), ylim=(-0.02, 1.02),
+    )
+    curve.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    return drawn
+
+
+BOX_EPS = 0.2
+
+
+@figure(
+    "The worst attack of eps = 0.2 on the same test images, against the regular and against a "
+    "robust model, each with pixels of any value and with pixels kept between 0 and 1. The "
+    "coloured pixels have left that range; without them the attack on the same model does less. "
+    "Under each image is its score, with a cross where the answer is wrong."
+)
+def free_and_boxed_attack(article):
+    """Test images clean, attacked, and attacked inside the pixel box; two models, with scores."""
+    drawn, axes = new_figure(height=4.6)
+    chosen = typical_images(article, (0.05, 0.35, 0.65, 0.95))
+    X, y = article.X_test[chosen], article.y_test[chosen]
+    rows, scores, names = [X], [], []
+    for name in ("regular", "robust-0.2"):
+        model = article.runs[name].model
+        attacked = attack(model.w, model.b, X, y, BOX_EPS)
+        rows += [attacked.X_adv, attacked.X_adv_box]
+        scores += [moved @ model.w + model.b for moved in rows[-2:]]
+        names += [(name, "any value"), (name, "within [0, 1]")]
+    cells = np.reshape(rows, (len(rows), len(y), 28, 28))
+    ink = colormaps[INK].with_extremes(under=LIGHTER, over=DARKER)
+    x, lower = mosaic(axes, cells, cmap=ink, vmin=0, vmax=1)
+    axes.text(-8, 14, "unperturbed", ha="right", va="center")
+    for at, row, name in zip(lower[1:], scores, names, strict=True):
+        label_model(axes, at, *name)
+        for column, score in enumerate(row):
+            note = signed(score) + (CROSS if y[column] * score <= 0 else "")
+            axes.text(x[column], at + 1, note, ha="center", va="top", fontsize=SMALL)
+    drawn.legend(
+        handles=[
+            Patch(color=DARKER, label="pixel above 1"), Patch(color=LIGHTER, label="pixel below 0")
+        ],
+        loc="outside lower center", ncols=2,
+    )
+    return drawn
+
+
+@figure(
+    "One test image of each digit on its shortest way to the boundary of each model, in four equal "
+    "steps along the smallest perturbation that reaches it; an image that is wrong from the start "
+    "stays. Under each image the distance travelled, eps, and the score, 0 at the boundary. "
+    "The grey scale of each image runs from -eps (white) to 1 + eps (black)."
+)
+def morph_to_boundary(article):
+    """A test image of either digit at five points on the way to the boundary, four models."""
+    drawn, axes = new_figure(height=3.4)
+    chosen = typical_images(article, (0.5,))
+    X, y = article.X_test[chosen], article.y_test[chosen]
+    way = np.linspace(0, 1, 5)
+    columns = [*range(5), *range(6, 11)]
+    cells, notes = np.full((len(article.runs), 11, 28, 28), np.nan), []
+    for row, run in enumerate(article.runs.values()):
+        w, b = run.model.w, run.model.b
+        delta, radius = minimal_perturbation(w, b, X, y, LINF)
+        eps = np.outer(radius, way)
+        images = X[:, None] + way[:, None] * delta[:, None]
+        cells[row, columns] = stretch(images, eps[..., None]).reshape(10, 28, 28)
+        notes.append(zip(columns, eps.ravel(), (images @ w + b).ravel(), strict=True))
+    x, lower = mosaic(axes, cells, below=16, cmap=INK, vmin=0, vmax=1)
+    for at, name, row_notes in zip(lower, article.runs, notes, strict=True):
+        label_model(axes, at, name)
+        for column, eps, score in row_notes:
+            note = rf"$\epsilon$ {eps:.3f}" + f"\n{signed(score)}"
+            axes.text(x[column], at + 1, note, ha="center", va="top", fontsize=8)
+    return drawn
+
+
+@figure(
+    "Three robust models trained with the article's protocol (above) and again until the training "
+    "loss is nearly at its minimum (below), with the same eps. The article's ten epochs stop "
+    "short of it: converged weights are sparser and withstand more at the eps they are made for. "
+    "Robust error: share of test images that an attack of that eps fools."
+)
+def article_and_converged(article):
+    """Weights, training loss and robust error of both protocols at each eps."""
+    drawn, axes = new_figure(2, len(article.converged), 5.4)
+    protocols = (("article's protocol", article.runs), ("converged", article.converged))
+    for row, (protocol, runs) in zip(axes, protocols, strict=True):
+        for ax, name in zip(row, article.converged, strict=True):
+            run = runs[name]
+            weight_image(ax, run.model.w, COLOURS[name])
+            ax.set_xlabel(
+                f"training loss {run.train_loss:.4f}\n"
+                f"robust error {run.robust_error(run.model.eps):.2%}\n"
+                f"{count_strong(run.model.w)} weights above 1% of max",
+                fontsize=SMALL, linespacing=1.4,
+            )
+        row[0].set_ylabel(protocol)
+    for ax, name in zip(axes[0], article.converged, strict=True):
+        ax.set_title(model_label(name))
+    weight_bar(drawn, axes, "votes for", article.dataset["digits"])
+    return drawn
+
+
+def typical_images(article, quantiles):
+    """Test images of the first digit, then of the second, at `quantiles` of their distance.
+
+    Parameters
+    ----------
+    quantiles : sequence of float
+        In [0, 1], of the smallest radius over the models.
+
+    Returns
+    -------
+    (2 * n_quantiles,)
+        Indices into the test images.
+    """
+    radius = np.min([run.radius for run in article.runs.values()], axis=0)
+    chosen = []
+    for sign in (-1, 1):
+        own = np.flatnonzero(article.y_test == sign)
+        own = own[np.argsort(radius[own], kind="stable")]
+        chosen += [own[int(q * (len(own) - 1))] for q in quantiles]
+    return np.array(chosen)

@@ -1,0 +1,215 @@
+"""One look for every figure: sizes, colours, images, the stamp of synthetic data, and saving."""
+
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+
+from numlin.files import replacing
+
+# Colours of Okabe and Ito and of Tol, told apart by colour-blind readers and in grey: the robust
+# models darken as eps grows. Markers and dashes say the same without colour.
+COLOURS = {
+    "regular": "#d55e00",
+    "robust-0.1": "#56b4e9",
+    "robust-0.2": "#0072b2",
+    "robust-0.3": "#332288",
+}
+MARKERS = {"regular": "o", "robust-0.1": "s", "robust-0.2": "^", "robust-0.3": "D"}
+DASHES = {
+    "regular": "-",
+    "robust-0.1": (0, (6, 1.5)),
+    "robust-0.2": (0, (4, 1.2, 1, 1.2)),
+    "robust-0.3": (0, (1.3, 1)),
+}
+DIGIT_COLOURS = ("#4d9221", "#c51b7d")
+WEIGHT_MAP = "PiYG_r"  # from the first digit's colour to the second's
+INK = "gray_r"
+GREY, SHADE = "#666666", "#f4f0e0"
+SMALL = 8.5
+WIDTH = 7.2
+STYLE = {
+    "font.size": 9.5,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.5,
+    "xtick.labelsize": 8.5,
+    "ytick.labelsize": 8.5,
+    "legend.fontsize": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#888888",
+    "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "xtick.color": "#888888",
+    "ytick.color": "#888888",
+    "xtick.labelcolor": "#222222",
+    "ytick.labelcolor": "#222222",
+    "axes.grid": True,
+    "grid.color": "#e6e6e6",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.8,
+    "legend.frameon": False,
+    "mathtext.fontset": "dejavusans",
+    "figure.dpi": 144,
+    "savefig.dpi": "figure",
+    "image.interpolation": "nearest",
+    "svg.hashsalt": "numlin",
+    "svg.fonttype": "path",
+}
+FIGURES = {}
+
+
+class Entry(NamedTuple):
+    """A registered figure: the function that draws it and the caption under it."""
+
+    function: object
+    caption: str
+
+
+def figure(caption):
+    """Register the decorated function under its own name, hyphens for underscores."""
+
+    def register(function):
+        FIGURES[function.__name__.replace("_", "-")] = Entry(function, caption)
+        return function
+
+    return register
+
+
+def new_figure(rows=1, columns=1, height=3.6, **options):
+    """An empty figure of README width with its axes: (Figure, Axes or array of them)."""
+    canvas = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(canvas)
+    return canvas, canvas.subplots(rows, columns, **options)
+
+
+def model_label(name):
+    """The model's name in a legend, its eps in mathtext."""
+    kind, _, eps = name.partition("-")
+    return rf"{kind}, $\epsilon = {eps}$" if eps else kind
+
+
+def model_line(name):
+    """Colour, dashes and marker of a model's line, and its label, as keywords of `plot`."""
+    return {
+        "color": COLOURS[name], "linestyle": DASHES[name], "marker": MARKERS[name],
+        "markersize": 4.5, "label": model_label(name),
+    }
+
+
+def model_legend(drawn, axes):
+    """One legend above all panels for the models drawn in `axes`."""
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+
+
+def signed(value):
+    """A number with its sign and two decimals; no sign where it is 0 but for rounding."""
+    return f"{value:+.2f}".replace("-", "\N{MINUS SIGN}") if abs(value) > 1e-9 else "0.00"
+
+
+def halo(text):
+    """Put white around a text that lies on lines; returns it."""
+    text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+    return text
+
+
+def mosaic(axes, cells, below=9, beside=3, **options):
+    """Draw images side by side as one, with room for a line of text under each.
+
+    Parameters
+    ----------
+    axes : Axes
+        Loses its frame, ticks and grid; one image pixel is one unit of its axes.
+    cells : (rows, columns, 28, 28)
+        NaN leaves a cell empty.
+    below, beside : int
+        Pixels left free under each row and to the right of each column.
+    **options
+        Of `imshow`.
+
+    Returns
+    -------
+    x, lower : (columns,), (rows,)
+        The middle of each column and the lower edge of each row, under which text goes.
+    """
+    rows, columns, high, wide = cells.shape
+    canvas = np.full((rows, high + below, columns, wide + beside), np.nan)
+    canvas[:, :high, :, :wide] = cells.transpose(0, 2, 1, 3)
+    canvas = canvas.reshape(rows * (high + below), columns * (wide + beside))[:, :-beside]
+    axes.imshow(canvas, extent=(0, canvas.shape[1], canvas.shape[0], 0), **options)
+    axes.set_axis_off()
+    return (
+        np.arange(columns) * (wide + beside) + wide / 2,
+        np.arange(rows) * (high + below) + high,
+    )
+
+
+def label_model(axes, lower_edge, name, note=""):
+    """Name a model at the left of its row of a mosaic, with a bar in its colour."""
+    edges = [lower_edge - 28, lower_edge]
+    axes.plot([-4, -4], edges, color=COLOURS[name], lw=4, solid_capstyle="butt")
+    label = f"{model_label(name)}\n{note}".strip()
+    axes.text(-8, lower_edge - 14, label, ha="right", va="center", linespacing=1.4)
+
+
+def weight_image(axes, w, colour, limit=None):
+    """Show `w` (784,) framed in `colour`, saturated at `limit`, by default at half of max|w|."""
+    limit = limit or np.abs(w).max() / 2 or 1.0
+    axes.imshow(w.reshape(28, 28), cmap=WEIGHT_MAP, vmin=-limit, vmax=limit)
+    axes.set(xticks=[], yticks=[])
+    axes.grid(False)
+    axes.spines[:].set(visible=True, color=colour, linewidth=2)
+
+
+def weight_bar(drawn, axes, meaning, digits):
+    """One colour bar under all weight images, its two ends named: `meaning` of either digit."""
+    image = axes.flat[0].images[0]
+    bar = drawn.colorbar(image, ax=axes, location="bottom", shrink=0.4, aspect=40, extend="both")
+    low, high = (f"{meaning} digit {digit}" for digit in digits)
+    bar.set_ticks([image.norm.vmin, 0, image.norm.vmax], labels=[low, "", high])
+    bar.outline.set_visible(False)
+
+
+def count_strong(w):
+    """How many of `w` (n_features,) are larger than 1% of the largest, in size."""
+    return np.count_nonzero(np.abs(w) > np.abs(w).max() / 100)
+
+
+def stretch(image, eps):
+    """Map pixels from [-eps, 1 + eps] to [0, 1], so that nothing of a perturbation is cut off."""
+    return (image + eps) / (1 + 2 * eps)
+
+
+def draw(name, article):
+    """Draw the figure `name` from an `Article`; one that is not MNIST says so on its face."""
+    with matplotlib.rc_context(STYLE):
+        drawn = FIGURES[name].function(article)
+        if article.dataset["name"] != "mnist":
+            drawn.text(
+                0.5, 0.5, f"{article.dataset['name']} data", fontsize=46, color="0.5", alpha=0.22,
+                ha="center", va="center", rotation=20, zorder=10,
+            )
+        _settle(drawn)
+        return drawn
+
+
+def _settle(drawn):
+    """Lay the figure out once and for all, at positions rounded to a millionth of its size.
+
+    A second pass would move panels by a hair, and the solver behind the layout does not always
+    agree with itself in the last bit; either would change the bytes of the file.
+    """
+    drawn.get_layout_engine().execute(drawn)
+    drawn.set_layout_engine("none")
+    for axes in drawn.axes:
+        axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
+
+
+def save(drawn, path):
+    """Write a figure to `path` in the format of its suffix; the same figure, the same bytes."""
+    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    with matplotlib.rc_context(STYLE), replacing(path) as temporary:
+        drawn.savefig(temporary, metadata=metadata.get(temporary.suffix))
