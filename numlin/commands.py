@@ -1,0 +1,187 @@
+"""What each command of `numlin` does: a function of the parsed options, named after it."""
+
+import sys
+import textwrap
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+
+from numlin import datasets, verification
+from numlin.attacks import attack as worst_inputs
+from numlin.attacks import radii, robust_accuracy
+from numlin.balls import PIXEL_BOX, Ball
+from numlin.callbacks import LossLogger
+from numlin.files import replacing, staging
+from numlin.model import LinearClassifier
+from numlin.progress import Progress
+from numlin.studies.clock import Clock
+from numlin.text import table
+from numlin.validation import check_choice, check_inputs, check_number
+
+
+def reproduce(options):
+    """Run a study from data to tables, results and figures."""
+    source = _source(options)
+    study = import_module("numlin.studies." + options.study.replace("-", "_"))
+    with staging(options.out) as folder:
+        extra = {"n_seeds": options.seeds} if options.study == "kolter-madry" else {}
+        result = study.run(source, options.digits or (0, 1), options.seed, options.engine, **extra)
+        if options.figures and options.study == "article":
+            _draw(result, _figure_names(), folder / "figures", options.format)
+        result.save(folder)
+        written = sorted(path.name for path in folder.iterdir())
+    data = result.dataset
+    print(
+        f"{_title(data['name'], data['digits'])}: {data['n_train']:,} training and "
+        f"{data['n_test']:,} test images"
+    )
+    print(textwrap.fill(result.caption, 100) + "\n")
+    print(table(*result.table()))
+    print(f"\nWritten to {options.out}: {', '.join(written)}")
+
+
+def figures(options):
+    """Draw some or all figures of the article, or list them."""
+    known = _figure_names()
+    for name in options.names:
+        check_choice("figure", name, known)
+    names = options.names or known
+    if options.list:
+        print("\n".join(names))
+        return
+    from numlin.studies import article
+
+    source = _source(options)
+    with staging(options.out) as folder:
+        result = article.run(source, options.digits or (0, 1), options.seed, options.engine)
+        _draw(result, names, folder, options.format)
+    data = result.dataset
+    print(f"{_title(data['name'], data['digits'])}: {len(names)} figures in {options.out}")
+
+
+def check(options):
+    """Compare every gradient with finite differences; exit code 1 if any fails."""
+    check_number("samples", options.samples, low=2, integer=True)
+    source, digits = _source(options), options.digits or (0, 1)
+    X, y = datasets.load("test", digits, np.float64, source)
+    rows = verification.check_all(X[: options.samples], y[: options.samples], options.seed)
+    failed = verification.failed(rows)
+    print(
+        f"{_title(source.name, digits)}, {options.samples} test images: gradients against central "
+        "differences in float64\n"
+    )
+    print(table(*verification.table(rows)))
+    for row in failed:
+        print(f"\n{row.loss}, {row.ball}, {row.engine}: {row.report}")
+    print(f"\n{len(rows) - len(failed)} of {len(rows)} pass")
+    return 1 if failed else 0
+
+
+def data(options):
+    """Fetch what is missing of MNIST, verify, and say what is there."""
+    folder, problem = datasets.mnist_folder(options.data_dir), None
+    try:
+        files = datasets.download(folder)
+    except ValueError as error:
+        files, problem = datasets.status(folder), error
+    rows = [
+        [file.path.name, f"{file.n_bytes:,}", file.sha256[:16] or "-", file.problem or "is MNIST's"]
+        for file in files
+    ]
+    print(f"MNIST in {folder}\n")
+    print(table(["file", "bytes", "sha256", "verdict"], rows))
+    if problem:
+        raise problem
+
+
+def train(options):
+    """Train one model and save it."""
+    source, digits = _source(options), options.digits or (0, 1)
+    X, y = datasets.load("train", digits, np.uint8, source)
+    options.bounds = PIXEL_BOX if options.box else None
+    model = LinearClassifier(**{f.name: getattr(options, f.name) for f in fields(LinearClassifier)})
+    about = {"name": source.name, "digits": list(digits), "sha256": source.sha256}
+    model.fit(X, y, callbacks=[LossLogger()], trained_on=about)
+    model.save(options.out)
+    print(f"Trained on {_title(source.name, digits)}: {options.out}")
+
+
+def evaluate(options):
+    """Print clean and robust errors of a saved model on both splits."""
+    model, source, digits = _model_and_data(options)
+    rows = []
+    for split in ("train", "test"):
+        X, y = _load_for(model, split, digits, source)
+        cells = [f"{np.mean(y * model.decision_function(X) <= 0):.2%}"]
+        for bounds in (None, PIXEL_BOX):
+            radius = radii(model.w, model.b, X, y, Ball(options.norm, bounds), model.engine)
+            cells += [f"{error:.2%}" for error in 1 - robust_accuracy(radius, options.eps)]
+        rows.append([split, f"{len(y):,}", *cells])
+    print(f"{options.model} on {_title(source.name, digits)}, {options.norm} ball\n")
+    strengths = [f"{kind} {eps:g}" for kind in ("eps", "box") for eps in options.eps]
+    print(table(["split", "images", "error", *strengths], rows))
+
+
+def attack(options):
+    """Attack the test images with a saved model's worst perturbation; keep them if asked."""
+    model, source, digits = _model_and_data(options)
+    X, y = _load_for(model, "test", digits, source)
+    rows, kept = [], {"eps": np.array(options.eps), "y": y}
+    for k, eps in enumerate(options.eps):
+        worst = worst_inputs(model.w, model.b, X, y, eps, options.norm)
+        rows.append([f"{eps:g}", f"{worst.success.mean():.2%}", f"{worst.success_box.mean():.2%}"])
+        kept[f"X_adv_{k}"], kept[f"X_adv_box_{k}"] = worst.X_adv, worst.X_adv_box
+    print(f"{options.model} on {_title(source.name, digits)}: share of test images fooled\n")
+    print(table([options.norm + " eps", "free", "in the pixel box"], rows))
+    if options.out:
+        with replacing(options.out) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **kept)
+        print(f"\nPerturbed images written to {options.out}")
+
+
+def _source(options):
+    """Find the data, and say loudly when it is not MNIST."""
+    source = datasets.find(options.data, options.data_dir)
+    if source.note:
+        print(source.note, file=sys.stderr)
+    return source
+
+
+def _title(name, digits):
+    kind = "MNIST" if name == "mnist" else f"{name.upper()} DIGITS (not MNIST),"
+    return f"{kind} {digits[0]} against {digits[1]}"
+
+
+def _figure_names():
+    from numlin.figures import FIGURES
+
+    return list(FIGURES)
+
+
+def _draw(result, names, folder, suffix):
+    """Save the named figures into `folder`; the time goes into the result's own seconds."""
+    from numlin.figures import FIGURES, draw, save
+
+    clock = Clock()
+    number = {name: k for k, name in enumerate(FIGURES, 1)}
+    with Progress("drawing", len(names)) as progress:
+        for name in names:
+            save(draw(name, result), Path(folder) / f"{number[name]:02d}-{name}.{suffix}")
+            progress.advance(note=name)
+    clock.lap("figures")
+    result.seconds.update(clock.seconds)
+
+
+def _model_and_data(options):
+    """The model of the file, the data, and the digits: those asked for, else those it knows."""
+    model = LinearClassifier.load(options.model)
+    digits = options.digits or model.trained_on_.get("digits", (0, 1))
+    return model, _source(options), tuple(digits)
+
+
+def _load_for(model, split, digits, source):
+    """Images in float64 and labels, known to fit the model."""
+    X, y = datasets.load(split, digits, np.float64, source)
+    return check_inputs(X, len(model.w), "images"), y

@@ -1,0 +1,176 @@
+"""The command line as a person meets it: in a process of its own, or with one line of trouble."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import numlin
+from numlin import cli
+from numlin.model import LinearClassifier
+
+
+def run(*arguments, **changes):
+    """The command in its own process: (exit code, standard output, standard error)."""
+    done = subprocess.run(
+        [sys.executable, "-m", "numlin", *map(str, arguments)],
+        capture_output=True, text=True, env={**os.environ, **changes},
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def reproduced(strokes_source, tmp_path_factory):
+    out = tmp_path_factory.mktemp("reproduced") / "out"
+    return out, *run("reproduce", "--data", "synthetic", "--engine", "numpy", "--out", out)
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A model of 784 pixels."""
+    X = np.zeros((2, 784))
+    X[1, 400] = 1
+    LinearClassifier(n_epochs=2, engine="numpy").fit(X, [-1, 1]).save(tmp_path / "model.npz")
+    return tmp_path / "model.npz"
+
+
+def test_importing_numlin_loads_neither_numba_nor_matplotlib():
+    code = "import sys, numlin, numlin.cli; print({'numba', 'matplotlib'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_every_public_name_is_there():
+    for name in numlin.__all__:
+        assert getattr(numlin, name) is not None
+    assert set(numlin.__all__) == set(dir(numlin))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        numlin.nothing
+
+
+def test_help_names_every_command():
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in ("reproduce", "data", "train", "evaluate", "attack"):
+        assert command in out
+
+
+def test_reproduce_writes_results_models_and_figures(reproduced):
+    out, code, printed, complaint = reproduced
+    assert (code, complaint) == (0, "")
+    names = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert "results.json" in names and "models/robust-0.3.npz" in names
+    assert sum(name.startswith("figures/") for name in names) >= 2
+    assert not [name for name in names if "/." in name or name.startswith(".")]
+
+
+def test_reproduce_prints_a_row_for_each_model_with_the_numbers_of_results_json(reproduced):
+    out, _, printed, _ = reproduced
+    results = json.loads((out / "results.json").read_text())
+    for name, model in results["models"].items():
+        row = next(line.split() for line in printed.splitlines() if line.startswith(name))
+        assert row[2] == f"{model['test_error']:.2%}" and row[3] == str(model["test_mistakes"])
+        accuracy = results["attack"]["robust_accuracy"][name][results["attack"]["eps"].index(0.1)]
+        assert row[4] == f"{1 - accuracy:.2%}"
+
+
+def test_everything_made_from_synthetic_digits_says_so(reproduced):
+    out, _, printed, _ = reproduced
+    assert "SYNTHETIC DIGITS (not MNIST)" in printed
+    assert json.loads((out / "results.json").read_text())["dataset"]["name"] == "synthetic"
+    assert LinearClassifier.load(out / "models" / "regular.npz").trained_on_["name"] == "synthetic"
+
+
+def test_train_evaluate_and_attack_work_on_one_file(strokes_source, tmp_path):
+    model, images = tmp_path / "m.npz", tmp_path / "adv.npz"
+    data = ("--data", "synthetic", "--digits", 3, 8)
+    few = ("--eps", 0.1, "--n-epochs", 2, "--engine", "numpy")
+    assert run("train", *data, *few, "--out", model)[0] == 0
+    assert LinearClassifier.load(model).trained_on_["digits"] == [3, 8]
+    code, printed, complaint = run("evaluate", model, *data[:2], "--norm", "l2", "--eps", 1)
+    assert (code, complaint) == (0, "") and "3 against 8" in printed
+    rows = [line.split() for line in printed.splitlines() if line.startswith(("train", "test"))]
+    assert [len(row) for row in rows] == [5, 5]
+    code, printed, _ = run("attack", model, "--data", "synthetic", "--eps", 0, 0.1, "--out", images)
+    assert code == 0
+    with np.load(images) as stored:
+        assert np.abs(stored["X_adv_1"] - stored["X_adv_0"]).max() == pytest.approx(0.1)
+        assert stored["X_adv_box_1"].max() <= 1
+    free, boxed = printed.splitlines()[-3].split()[1:]
+    assert float(free[:-1]) >= float(boxed[:-1]) > 0
+
+
+@pytest.mark.parametrize("arguments, message", [
+    (["reproduce", "--data-dir", "nowhere"], "nowhere: train-images-idx3-ubyte.gz is missing"),
+    (["reproduce", "--data", "synthetic", "--digits", "1", "1"], "digits: found"),
+    (["reproduce", "--data", "synthetic", "--seed", "-1"], "seed: found -1"),
+    (["train", "--data", "synthetic", "--eps", "-1"], "eps: found -1.0, expected a finite number"),
+    (["evaluate", "missing.npz", "--data", "synthetic"], "missing.npz: No such file"),
+    (["evaluate", "MODEL", "--data", "synthetic", "--eps", "nan"], "eps: found nan"),
+    (["attack", "MODEL", "--data", "synthetic", "--eps", "-0.5"], "eps: found -0.5"),
+    (["attack", "MODEL", "--data", "synthetic", "--out", "MODEL/x.npz"], "MODEL"),
+    (["reproduce", "--data", "synthetic", "--out", "MODEL"], "found a file, expected a folder"),
+])
+def test_a_mistake_is_one_line_and_exit_code_2(
+    strokes_source, saved, capsys, arguments, message
+):
+    place = {"MODEL": str(saved), "MODEL/x.npz": f"{saved}/x.npz"}
+    assert cli.main([place.get(a, a) for a in arguments]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("numlin: error: ") and complaint.count("\n") == 1
+    assert message.replace("MODEL", str(saved)) in complaint
+
+
+def test_a_wrong_option_is_argparse_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as exit:
+        cli.main(["reproduce", "--data", "imagenet"])
+    assert exit.value.code == 2 and "imagenet" in capsys.readouterr().err
+
+
+def test_a_model_of_other_images_is_refused(strokes_source, small_model, tmp_path, capsys):
+    small_model.save(tmp_path / "small.npz")
+    assert cli.main(["evaluate", str(tmp_path / "small.npz"), "--data", "synthetic"]) == 2
+    assert "images: found 784 features, expected 12" in capsys.readouterr().err
+
+
+def test_interrupting_reproduce_leaves_nothing(strokes_source, tmp_path, monkeypatch, capsys):
+    from numlin import figures
+
+    monkeypatch.setattr(figures, "save", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
+    arguments = ["reproduce", "--data", "synthetic", "--engine", "numpy"]
+    assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 130
+    assert list(tmp_path.iterdir()) == []
+    assert "nothing was written" in capsys.readouterr().err
+
+
+def test_without_data_and_network_reproduce_says_loudly_that_it_is_synthetic(
+    strokes_source, tmp_path, monkeypatch, capsys
+):
+    from numlin import mirrors
+    from numlin.studies import article
+
+    def unreachable(*args, **kwargs):
+        raise mirrors.DownloadError("no mirror answered")
+
+    class Stop(Exception):
+        pass
+
+    def stop(source, *args):
+        raise Stop(source.name)
+
+    monkeypatch.setattr(mirrors, "fetch", unreachable)
+    monkeypatch.setattr(article, "run", stop)
+    with pytest.raises(Stop, match="synthetic"):
+        cli.main(["reproduce", "--out", str(tmp_path / "out")])
+    assert "SYNTHETIC DIGITS, NOT MNIST" in capsys.readouterr().err
+    assert cli.main(["reproduce", "--data", "mnist", "--out", str(tmp_path)]) == 2
+    assert "no mirror answered" in capsys.readouterr().err
+
+
+def test_data_lists_the_four_files(mnist, capsys):
+    folder = mnist.paths["train-images"].parent
+    assert cli.main(["data", "--data-dir", str(folder)]) == 0
+    assert capsys.readouterr().out.count("is MNIST's") == 4
