@@ -16,6 +16,7 @@ _HOMES = {
     "LinearClassifier": "model",
     "Training": "sgd",
     "fit": "sgd",
+    "fit_many": "sgd",
     "load": "datasets",
     "Ball": "balls",
     "attack": "attacks",

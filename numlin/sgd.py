@@ -5,6 +5,8 @@ back is Python. All randomness, the start and the order of the samples, is drawn
 """
 
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -14,6 +16,7 @@ from numlin import kernels
 from numlin.balls import NORMS, Ball
 from numlin.callbacks import State
 from numlin.losses import LOSSES
+from numlin.progress import Progress
 from numlin.validation import check_choice, check_inputs, check_inside, check_number, check_signs
 
 SCHEDULES = {
@@ -21,6 +24,7 @@ SCHEDULES = {
     "linear": lambda t, n_steps: 1 - t / n_steps,
     "sqrt": lambda t, n_steps: 1 / np.sqrt(t + 1),
 }
+SCREEN_FROM = 20  # epochs: from here on skipping rows gains more than its preparation costs
 STARTS = {
     "zero": lambda d: (0.0, 0.0),
     "glorot": lambda d: (math.sqrt(6 / (d + 1)), 0.0),
@@ -116,12 +120,17 @@ class Training:
 
 
 class Fit(NamedTuple):
-    """Weights (n_features,), bias, and the running loss and error of every epoch (n_epochs,)."""
+    """What `fit` found.
+
+    `w` (n_features,) and `b` classify; `losses` and `errors` (n_epochs,) are running averages
+    over each epoch, `rows_read` (n_epochs,) the share of rows that it had to read.
+    """
 
     w: np.ndarray
     b: float
     losses: np.ndarray
     errors: np.ndarray
+    rows_read: np.ndarray
 
 
 class DivergenceError(ArithmeticError):
@@ -158,12 +167,63 @@ def fit(X, y, training=None, callbacks=()):
     training = training or Training()
     training.validate()
     X = check_inputs(X)
-    y = check_signs(y, len(X))
+    return _fit(X, check_signs(y, len(X)), training, callbacks)
+
+
+def fit_many(jobs, n_threads=None):
+    """Train many models side by side, one a thread, on data that they share.
+
+    Parameters
+    ----------
+    jobs : iterable of (X, y, training)
+        As in `fit`: X (n_samples, n_features), y (n_samples,). Jobs may differ in anything, eps,
+        seed, learning rate, digits; the same array in several jobs is checked and kept once.
+    n_threads : int, optional
+        How many train at a time; all processors by default.
+
+    Returns
+    -------
+    list of Fit
+        In the order of the jobs, the same numbers, bit for bit, as from one `fit` after another.
+
+    Raises
+    ------
+    ValueError, DivergenceError
+        As `fit`, for the first job in the list that fails.
+
+    Notes
+    -----
+    A compiled kernel runs without Python's global lock, so threads share memory and still run at
+    once. The NumPy engine works too, without the gain.
+    """
+    jobs = list(jobs)
+    for _, _, training in jobs:
+        training.validate()
+    checked = {id(X): check_inputs(X) for X, _, _ in jobs}
+    with (
+        ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
+        Progress("training", len(jobs)) as progress,
+    ):
+        def run(X, y, training):
+            result = _fit(checked[id(X)], check_signs(y, len(X)), training)
+            progress.advance()
+            return result
+
+        running = [pool.submit(run, *job) for job in jobs]
+        try:
+            return [future.result() for future in running]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _fit(X, y, training, callbacks=()):
+    """`fit` on arguments that are known to be good."""
     if training.bounds is not None and X.dtype != np.uint8:
         check_inside(X, training.bounds)
     rng = np.random.default_rng(training.seed)
     loop = _Loop(X, y, training, rng, callbacks)
-    losses, errors = np.empty((2, training.n_epochs))
+    losses, errors, rows_read = np.empty((3, training.n_epochs))
     for epoch in range(training.n_epochs):
         with np.errstate(over="ignore", invalid="ignore"):
             state = loop.run_epoch(epoch, rng.permutation(len(X)))
@@ -173,9 +233,10 @@ def fit(X, y, training=None, callbacks=()):
                 f"{state.epoch_loss} at learning rate {state.learning_rate:g}, which is too large"
             )
         losses[epoch], errors[epoch] = state.epoch_loss, state.epoch_error
+        rows_read[epoch] = loop.rows_read / len(X)
         for callback in callbacks:
             callback.on_epoch(state)
-    return Fit(*loop.result(), losses, errors)
+    return Fit(*loop.result(), losses, errors, rows_read)
 
 
 class _Loop:
@@ -197,13 +258,24 @@ class _Loop:
         w = rng.uniform(-reach_w, reach_w, d).astype(dtype)
         b = float(rng.uniform(-reach_b, reach_b))
         self.state = State(t, w=w, b=b, grad_w=np.zeros(d, dtype))
+        self.screening, self.read_all = None, kernels.no_screen(w)
+        if self._screens():
+            from numlin.kernels.screening import Screening
+
+            self.screening = Screening(self.X, w)
+
+    def _screens(self):
+        """Whether rows may be skipped: exact where a margin above 1 costs nothing, and unseen."""
+        t = self.state.training
+        skippable = t.loss in ("hinge", "squared-hinge") and t.bounds is None
+        return t.engine == "numba" and skippable and not self.watched and t.n_epochs >= SCREEN_FROM
 
     def run_epoch(self, epoch, order):
         """Visit the samples in `order`: one kernel call, or one a batch if a callback watches."""
         t, state, n_steps = self.state.training, self.state, self.n_steps
         step = np.arange(epoch * n_steps, (epoch + 1) * n_steps, dtype=np.float64)
         rates = t.learning_rate * SCHEDULES[t.schedule](step, t.n_epochs * n_steps)
-        state.epoch, state.learning_rate = epoch, rates[-1]
+        state.epoch, state.learning_rate, self.rows_read = epoch, rates[-1], 0
         if self.watched:
             self._run_batches(order, rates)
         else:
@@ -229,11 +301,16 @@ class _Loop:
     def _call(self, order, rates):
         """One kernel call: moves w and b, returns the sum of the losses and the mistakes."""
         t, state = self.state.training, self.state
-        state.b, state.grad_b, loss, mistakes = self.kernel(
+        screen = self.screening.screen() if self.screening else self.read_all
+        state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(
             self.X, self.y, kernels.frozen(order), state.w, state.b, float(t.eps), *self.codes,
             kernels.frozen(rates), t.batch_size, t.reduction == "mean",
             t.update == "proximal", self.score, state.grad_w, self.iterate_sum,
+            screen,
         )
+        self.rows_read += rows_read
+        if self.screening:
+            self.screening.note(rows_read)
         return loss, mistakes
 
     def result(self):

@@ -104,11 +104,11 @@ def _gradient(engine, w, b, X, y, eps, loss, ball):
     if name not in kernels.BALLS:
         X, eps, name = np.clip(X + ball.delta(w, X, y, eps), *ball.bounds), 0.0, "linf"
     grad_w = np.empty_like(w)
-    _, grad_b, _, _ = kernels.load(engine).sgd_epoch(
+    _, grad_b, *_ = kernels.load(engine).sgd_epoch(
         kernels.frozen(X), kernels.frozen(y.astype(np.int8)), kernels.frozen(np.arange(len(y))),
         w.copy(), float(b), float(eps), kernels.LOSSES.index(loss.name), kernels.BALLS.index(name),
         kernels.frozen(np.zeros(1)), len(y), True, False,
-        np.empty(len(y)), grad_w, np.empty(0),
+        np.empty(len(y)), grad_w, np.empty(0), kernels.no_screen(w),
     )
     return grad_w, grad_b
 

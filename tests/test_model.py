@@ -11,7 +11,7 @@ from numlin.sgd import fit
 
 def test_it_learns_what_fit_learns(blobs):
     model = LinearClassifier(eps=0.05, n_epochs=3, seed=4, engine="numpy").fit(*blobs)
-    w, b, losses, errors = fit(*blobs, model)
+    w, b, losses, errors, _ = fit(*blobs, model)
     assert (model.coef_[0] == w).all() and model.intercept_[0] == np.float32(b)
     assert (model.losses_ == losses).all() and (model.errors_ == errors).all()
 

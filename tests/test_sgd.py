@@ -14,7 +14,7 @@ from numlin.callbacks import (
     WeightSnapshots,
 )
 from numlin.objective import error_rate, objective, subgradient
-from numlin.sgd import DivergenceError, Training, fit
+from numlin.sgd import DivergenceError, Training, fit, fit_many
 
 ENGINES = ["numpy", "numba"]
 FEW = {"n_epochs": 3, "batch_size": 16}
@@ -216,6 +216,29 @@ def test_pixels_outside_the_box_are_refused_where_the_box_matters(blobs):
     X, y = blobs
     with pytest.raises(ValueError, match=r"X: found values in \[0, 2\].*pixel box \[0, 1\]"):
         fit(2 * X.round(), y, training(bounds=(0.0, 1.0)))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_many_models_at_once_are_the_models_one_by_one_bit_for_bit(blobs, engine):
+    X, y = blobs
+    trainings = [
+        training(eps=eps, seed=seed, learning_rate=rate, engine=engine)
+        for eps in (0.0, 0.1) for seed in (0, 1) for rate in (0.1, 0.01)
+    ]
+    jobs = [(X, y, t) for t in trainings] + [(X[:, ::-1], -y, trainings[0])]
+    one_by_one = [fit(*job) for job in jobs]
+    for n_threads in (1, 3):
+        for together, alone in zip(fit_many(jobs, n_threads), one_by_one, strict=True):
+            assert (together.w == alone.w).all() and together.b == alone.b
+            assert (together.losses == alone.losses).all()
+
+
+def test_many_models_at_once_report_the_job_that_fails(blobs):
+    X, y = blobs
+    with pytest.raises(ValueError, match="eps: found -1"):
+        fit_many([(X, y, training()), (X, y, training(eps=-1.0))])
+    with pytest.raises(ValueError, match="one class only"):
+        fit_many([(X, y, training()), (X, np.ones(60), training())])
 
 
 @needs_jit

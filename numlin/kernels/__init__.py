@@ -5,6 +5,7 @@ one compiled kernel serves all of them: a code is a branch per sample, never per
 """
 
 from importlib import import_module
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,3 +36,23 @@ def frozen(array):
     view = np.ascontiguousarray(array).view(np.ndarray)
     view.flags.writeable = False
     return view
+
+
+class Screen(NamedTuple):
+    """What a kernel remembers of rows, to skip them later; empty arrays: it reads every row.
+
+    `row_norm` and `floor` (n_samples,), `anchor` (n_features,) like w, `bounds` (4, 2): the rows
+    PATH, REACH, CREDIT and LIMIT of screening.py for the labels -1 and +1; the relative error
+    `rounding` of a score.
+    """
+
+    row_norm: np.ndarray
+    floor: np.ndarray
+    anchor: np.ndarray
+    bounds: np.ndarray
+    rounding: float
+
+
+def no_screen(w):
+    """The Screen with which a kernel reads every row; w (n_features,) gives the type."""
+    return Screen(np.empty(0), np.empty(0), w[:0].copy(), np.zeros((4, 2)), 0.0)

@@ -1,30 +1,71 @@
 """The one place for Numba's options."""
 
-from numba import njit
+from llvmlite import ir
+from numba import config, njit, types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 # What the compiler may assume about floating point, flag by flag:
-#   reassoc   a sum may be split into independent partial sums: this alone lets the dot
-#             product run in vector registers (left out, it is one long dependency chain)
-#   contract  a*b + c may be one fused multiply-add, with one rounding instead of two
+#   reassoc   a sum may be split into independent partial sums: without it a dot product is
+#             one long chain of additions, each waiting for the one before
+#   contract  a*b + c may be one fused multiply-add, rounded once instead of twice
 #   nsz       the sign of a zero does not matter
-# Left out: nnan and ninf (a NaN must reach the loss), arcp and afn (nothing gained).
+# Left out: nnan and ninf, since a NaN must reach the loss, and arcp and afn, which gain nothing.
 FASTMATH = {"reassoc", "contract", "nsz"}
 
-# nogil lets threads train side by side; error_model="numpy" makes 1/0 infinite, not an exception.
+# nogil: threads train side by side. error_model "numpy": 1/0 is infinite, not an exception.
 OPTIONS = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
 
 
 def jit(function):
-    """Compile `function` on first call; keep the machine code on disk where that is possible.
+    """Compile `function` when first called; keep the machine code on disk where possible.
 
     Numba stores it in ``__pycache__`` beside the source, else in the user's cache directory
-    (or in ``$NUMBA_CACHE_DIR``). Where none of them can be written, each process compiles anew.
+    (``$NUMBA_CACHE_DIR`` goes first). Where none can be written, each process compiles anew.
 
-    The stored code is renewed when the source file of `function` changes, but not when a
-    function that it calls from another file does: kernels call only their own file.
+    The stored code is renewed when the file of `function` changes, but not when a function that
+    it calls in another file does: a kernel keeps its callees in its own file.
     """
     try:
         return njit(cache=True, **OPTIONS)(function)
     except RuntimeError:
         return njit(**OPTIONS)(function)
 
+
+@intrinsic
+def _llvm_prefetch(_, X, i, j):
+    """Ask for the cache line of X[i, j], for reading, into the first-level cache."""
+    def build(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        element = cgutils.get_item_pointer(context, builder, signature.args[0], array,
+                                           arguments[1:])
+        address, flag = builder.bitcast(element, cgutils.voidptr_t), ir.IntType(32)
+        prefetch = builder.module.declare_intrinsic(
+            "llvm.prefetch", [address.type],
+            ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag]))
+        read, keep, data = flag(0), flag(3), flag(1)
+        builder.call(prefetch, [address, read, keep, data])
+        return context.get_dummy_value()
+    return types.void(X, types.intp, types.intp), build
+
+
+@intrinsic
+def _llvm_wide_vectors(_):
+    """Let LLVM use 512-bit registers in the calling function where the processor has them.
+
+    It would use 256 bits, as the first such processors slowed down at 512. For loops that wait
+    for memory, half the instructions means that the processor sees twice as far ahead. llvmlite's
+    own `add` takes only the attributes it knows, hence `set.add`.
+    """
+    def build(context, builder, signature, arguments):
+        set.add(builder.function.attributes, '"prefer-vector-width"="512"')
+        return context.get_dummy_value()
+    return types.void(), build
+
+
+def _nothing(*arguments):
+    """What a hint to the compiler comes to when nothing is compiled."""
+
+
+prefetch = _nothing if config.DISABLE_JIT else _llvm_prefetch
+wide_vectors = _nothing if config.DISABLE_JIT else _llvm_wide_vectors

@@ -8,7 +8,7 @@ from numlin.losses import LOSSES
 
 
 def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mean, proximal,
-              score, grad_w, iterate_sum):
+              score, grad_w, iterate_sum, screen):
     """One epoch of SGD on the robust loss.
 
     Each batch steps against a subgradient of the sum (or mean) of its robust losses::
@@ -52,11 +52,15 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
     proximal : bool
         Soft-threshold instead of stepping along eps v.
     score : (batch_size,) like w
-        On return, w.x_i + b of the last batch (its first entries if it was shorter).
+        On return, w.x_i + b of the last batch (its first entries if it was shorter); rows that
+        were skipped leave their entry as it was.
     grad_w : (n_features,) like w
         On return, the subgradient of the last batch, before its step.
     iterate_sum : (n_features + 1,) float64, or (0,)
         (w, b) after each batch is added to it; (0,) if no averaged iterate is wanted.
+    screen : numlin.kernels.Screen
+        Lets the compiled kernel skip rows that provably contribute nothing, which changes no
+        result. This twin reads every row and takes no notice of it.
 
     Returns
     -------
@@ -66,6 +70,8 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
         Sum of the robust losses, each at the time its batch was visited.
     mistakes : int
         How many robust margins were not positive then (a NaN counts as a mistake).
+    rows_read : int
+        n_visits less the rows skipped.
 
     See Also
     --------
@@ -101,4 +107,4 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
         b -= rate * grad_b
         if iterate_sum.size:
             iterate_sum += np.append(w, b)
-    return b, grad_b, loss_sum, mistakes
+    return b, grad_b, loss_sum, mistakes, len(order)

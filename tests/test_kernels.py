@@ -1,0 +1,322 @@
+"""The compiled kernel against its readable twin, and against itself."""
+
+import itertools
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from conftest import needs_jit
+
+from numlin import datasets
+from numlin.kernels import (
+    HINGE,
+    L1,
+    L2,
+    LINF,
+    LINF_BOX,
+    LOGISTIC,
+    SQUARED_HINGE,
+    compiled,
+    frozen,
+    no_screen,
+    reference,
+)
+from numlin.kernels.screening import Screening
+
+LOSSES = {"hinge": HINGE, "squared hinge": SQUARED_HINGE, "logistic": LOGISTIC}
+BALLS = {"linf": LINF, "l2": L2, "l1": L1, "linf box": LINF_BOX}
+
+
+def digits(rng, n_samples=170, n_features=37, real=np.float64, contrast=0.3):
+    """Two classes of sparse pixels, multiples of 1/255, in [0, 1]; they overlap at low contrast."""
+    y = rng.choice(np.array([-1, 1], np.int8), n_samples)
+    own = np.equal.outer(y > 0, np.arange(n_features) % 2 == 1)
+    ink = rng.random((n_samples, n_features)) < 0.2 + contrast * own
+    pixels = (ink * rng.integers(0, 256, ink.shape)).astype(np.uint8)
+    return pixels, (pixels / 255).astype(real), y
+
+
+def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss=HINGE, ball=LINF, rate=0.1,
+        batch_size=16, mean=True, proximal=False, average=False, screen=None, w=None, b=0.1, n=1):
+    """One call of a kernel from a fixed start; everything it returns or changes."""
+    n_features = X.shape[1]
+    w = np.linspace(-0.3, 0.4, n_features).astype(real) if w is None else w.copy()
+    score, grad_w = np.full(batch_size, 7, real), np.full(n_features, 7, real)
+    iterate_sum = np.zeros(n_features + 1 if average else 0)
+    n_batches = -(-len(order) // batch_size)
+    rates = frozen(np.linspace(rate, rate / 2, n_batches))
+    result = sgd_epoch(frozen(X), frozen(y), frozen(order), w, b, eps, loss, ball, rates,
+                       batch_size, mean, proximal, score, grad_w, iterate_sum,
+                       no_screen(w) if screen is None else screen)
+    return dict(zip(("b", "grad_b", "loss_sum", "mistakes", "rows_read"), result),
+                w=w, score=score, grad_w=grad_w, iterate_sum=iterate_sum)
+
+
+def assert_same(one, other):
+    """Equal to the last bit."""
+    for name in one:
+        assert np.array_equal(one[name], other[name]), name
+
+
+def assert_close(one, other, tolerance):
+    for name in one:
+        np.testing.assert_allclose(one[name], other[name], rtol=tolerance, atol=tolerance,
+                                   err_msg=name)
+
+
+CASES = [
+    (loss, ball, mean, proximal)
+    for loss, ball, mean, proximal in itertools.product(LOSSES, BALLS, (True, False), (False, True))
+    if ball == "linf" or not proximal
+]
+
+
+@pytest.mark.parametrize("loss, ball, mean, proximal", CASES)
+def test_twins_agree_to_rounding_over_an_epoch(loss, ball, mean, proximal):
+    rng = np.random.default_rng(1)
+    _, X, y = digits(rng)
+    order = rng.permutation(len(y))
+    options = {"loss": LOSSES[loss], "ball": BALLS[ball], "mean": mean, "proximal": proximal,
+               "rate": 0.1 if mean else 0.01, "average": True}
+    for batch_size in (1, 16, len(y)):
+        # A sum of 37 terms in another order differs by some 37 * 1e-16; 170 steps add up.
+        assert_close(run(compiled.sgd_epoch, X, y, order, batch_size=batch_size, **options),
+                     run(reference.sgd_epoch, X, y, order, batch_size=batch_size, **options), 1e-12)
+
+
+def test_cases_are_not_idle():
+    # Sum of losses, mistakes and steps all move, or agreement would mean little.
+    rng = np.random.default_rng(1)
+    _, X, y = digits(rng)
+    result = run(compiled.sgd_epoch, X, y, rng.permutation(len(y)))
+    assert result["loss_sum"] > 10 and result["mistakes"] > 5 and result["rows_read"] == len(y)
+    proximal = run(compiled.sgd_epoch, X, y, rng.permutation(len(y)), eps=0.2, rate=0.3,
+                   proximal=True)
+    assert 3 < np.count_nonzero(proximal["w"] == 0) < 37
+
+
+@pytest.mark.parametrize("batch_size", [1, 16, 64])
+def test_batch_by_batch_equals_the_epoch_bit_for_bit(batch_size):
+    rng = np.random.default_rng(2)
+    _, X, y = digits(rng)
+    order = frozen(rng.permutation(len(y)))
+    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+        w, b, loss_sum, mistakes = np.linspace(-0.3, 0.4, X.shape[1]), 0.1, 0.0, 0
+        score, grad_w = np.empty(batch_size), np.empty(X.shape[1])
+        iterate_sum = np.zeros(X.shape[1] + 1)
+        whole = run(kernel, X, y, order, batch_size=batch_size, average=True)
+        rates = frozen(np.linspace(0.1, 0.05, -(-len(order) // batch_size)))
+        for batch, first in enumerate(range(0, len(order), batch_size)):
+            b, grad_b, loss, missed, _ = kernel(
+                frozen(X), frozen(y), order[first:first + batch_size], w, b, 0.05, HINGE, LINF,
+                rates[batch:batch + 1], batch_size, True, False, score, grad_w, iterate_sum,
+                no_screen(w))
+            loss_sum += loss
+            mistakes += missed
+        last = len(order) - first
+        assert (whole["b"], whole["grad_b"]) == (b, grad_b)
+        assert (whole["loss_sum"], whole["mistakes"]) == (loss_sum, mistakes)
+        assert np.array_equal(whole["w"], w) and np.array_equal(whole["grad_w"], grad_w)
+        assert np.array_equal(whole["score"][:last], score[:last])
+        assert np.array_equal(whole["iterate_sum"], iterate_sum)
+
+
+@pytest.mark.parametrize("ball", [LINF, LINF_BOX])
+def test_raw_pixels_train_the_same_model(ball):
+    rng = np.random.default_rng(3)
+    pixels, X, y = digits(rng)
+    order = rng.permutation(len(y))
+    # k/255 rounded before or after the product: one rounding, 1e-16, per term.
+    assert_close(run(compiled.sgd_epoch, pixels, y, order, ball=ball),
+                 run(compiled.sgd_epoch, X, y, order, ball=ball), 1e-12)
+
+
+@pytest.mark.parametrize("ball", [LINF, LINF_BOX])
+def test_float32_agrees_to_its_own_rounding(ball):
+    rng = np.random.default_rng(4)
+    pixels, X, y = digits(rng)
+    order = rng.permutation(len(y))
+    exact = run(reference.sgd_epoch, X, y, order, ball=ball)
+    for storage in (X.astype(np.float32), pixels):
+        single = run(compiled.sgd_epoch, storage, y, order, ball=ball, real=np.float32)
+        assert single["w"].dtype == np.float32
+        # 11 steps of 37-term sums, each off by some 37 * 6e-8 of terms below 1.
+        assert_close({"w": single["w"], "b": single["b"]}, {"w": exact["w"], "b": exact["b"]}, 1e-5)
+
+
+def test_eps_zero_reduces_every_ball_to_the_plain_loss():
+    rng = np.random.default_rng(5)
+    _, X, y = digits(rng)
+    order = rng.permutation(len(y))
+    plain = run(compiled.sgd_epoch, X, y, order, eps=0.0)
+    for ball in (L2, L1):
+        assert_same(run(compiled.sgd_epoch, X, y, order, eps=0.0, ball=ball), plain)
+    assert_close(run(compiled.sgd_epoch, X, y, order, eps=0.0, ball=LINF_BOX), plain, 1e-12)
+
+
+def test_one_step_computed_by_hand():
+    # x = (1, 0.5), y = 1, w = (0.5, -0.25), b = 0: margin 0.375, ||w||_1 = 0.75, eps = 0.1:
+    # robust margin 0.3, loss 0.7, gradient -(1, 0.5) + 0.1 (1, -1) = (-0.9, -0.6), -1 in b.
+    X, y = np.array([[1.0, 0.5]]), np.array([1], np.int8)
+    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+        result = run(kernel, X, y, np.array([0]), eps=0.1, rate=0.5, batch_size=1,
+                     w=np.array([0.5, -0.25]), b=0.0)
+        # Two or three float64 roundings of numbers below 1.
+        np.testing.assert_allclose(result["w"], [0.95, 0.05], rtol=0, atol=1e-15)
+        np.testing.assert_allclose(result["grad_w"], [-0.9, -0.6], rtol=0, atol=1e-15)
+        assert result["b"] == 0.5 and result["grad_b"] == -1 and result["score"][0] == 0.375
+        assert result["loss_sum"] == pytest.approx(0.7, abs=1e-15) and result["mistakes"] == 0
+
+
+@needs_jit
+def test_twins_agree_on_real_digits(mnist):
+    X, y = datasets.load("train", (0, 1), np.float64, source=mnist)
+    rng = np.random.default_rng(10)
+    order, w = rng.permutation(len(y)), rng.uniform(-0.08, 0.08, X.shape[1])
+    options = {"w": w, "eps": 0.1, "rate": 0.01, "batch_size": 100, "b": 0.0}
+    compiled_, reference_ = (run(module.sgd_epoch, X, y.astype(np.int8), order, **options)
+                             for module in (compiled, reference))
+    # 127 steps of 784-term sums; 1e-12 leaves a factor of ten above 784 * 1e-16.
+    assert_close(compiled_, reference_, 1e-12)
+
+
+def test_a_margin_of_exactly_one_is_not_active():
+    X, y = np.array([[1.0, 0.0]]), np.array([1], np.int8)
+    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+        result = run(kernel, X, y, np.array([0]), eps=0.0, batch_size=1, w=np.array([1.0, 0.5]),
+                     b=0.0)
+        assert np.array_equal(result["w"], [1.0, 0.5]) and not result["grad_w"].any()
+        assert result["loss_sum"] == 0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("ball", BALLS)
+def test_a_nan_pixel_reaches_the_loss(loss, ball):
+    rng = np.random.default_rng(6)
+    _, X, y = digits(rng)
+    X[40, 3] = np.nan
+    kernels = [compiled.sgd_epoch]
+    if ball != "linf box":  # there the twin refuses it with an error
+        kernels.append(reference.sgd_epoch)
+    for kernel in kernels:
+        with np.errstate(invalid="ignore"):
+            result = run(kernel, X, y, np.arange(len(y)), loss=LOSSES[loss], ball=BALLS[ball])
+        assert np.isnan(result["loss_sum"]) and np.isnan(result["w"]).any()
+
+
+def test_storage_that_cannot_be_written_trains_the_same(tmp_path):
+    rng = np.random.default_rng(7)
+    pixels, _, y = digits(rng)
+    order = rng.permutation(len(y))
+    pixels.tofile(tmp_path / "pixels")
+    mapped = np.memmap(tmp_path / "pixels", np.uint8, "r", shape=pixels.shape)
+    writable = run(compiled.sgd_epoch, pixels, y, order)
+    compilations = len(getattr(compiled.sgd_epoch, "signatures", ()))
+    assert_same(run(compiled.sgd_epoch, mapped, y, order), writable)
+    assert len(getattr(compiled.sgd_epoch, "signatures", ())) == compilations
+
+
+def train_twice(seed, n_epochs=20):
+    """Train on random data in a random way, unscreened and screened; yield both after each epoch.
+
+    Step sizes go from timid to divergent: the bound must hold for those too.
+    """
+    rng = np.random.default_rng(seed)
+    pixels, X, y = digits(rng, int(rng.integers(20, 200)), int(rng.integers(1, 60)),
+                          contrast=rng.uniform(0, 0.8))
+    real = (np.float64, np.float32, np.float32)[seed % 3]
+    X = pixels if seed % 3 == 2 else X.astype(real)
+    ball = int(rng.choice([LINF, L2, L1]))
+    options = {"real": real, "ball": ball, "loss": int(rng.choice([HINGE, SQUARED_HINGE])),
+               "eps": float(rng.choice([0.0, 0.01, 0.05, 0.2])), "rate": 10**rng.uniform(-3, 0.5),
+               "batch_size": int(rng.choice([1, 3, 10, 500])), "mean": bool(rng.random() < 0.7),
+               "proximal": ball == LINF and bool(rng.random() < 0.5), "average": True}
+    screen = Screening(X, np.zeros(X.shape[1], real)).screen()
+    full = fast = {"w": rng.normal(scale=0.1, size=X.shape[1]).astype(real), "b": 0.0}
+    for _ in range(n_epochs):
+        order = rng.permutation(len(y))
+        full = run(compiled.sgd_epoch, X, y, order, w=full["w"], b=full["b"], **options)
+        fast = run(compiled.sgd_epoch, X, y, order, w=fast["w"], b=fast["b"], screen=screen,
+                   **options)
+        yield full, fast
+
+
+@needs_jit
+def test_screening_changes_no_bit_and_saves_rows():
+    visited = read = 0
+    with np.errstate(all="ignore"):
+        for seed in range(150):
+            for full, fast in train_twice(seed):
+                visited += full["rows_read"]
+                read += fast["rows_read"]
+                for name in ("w", "b", "grad_w", "grad_b", "loss_sum", "mistakes", "iterate_sum"):
+                    assert np.array_equal(full[name], fast[name], equal_nan=True), (seed, name)
+    assert read < 0.9 * visited
+
+
+def test_screening_pauses_when_it_reads_most_rows_and_resumes():
+    screening = Screening(np.ones((10, 2)), np.zeros(2))
+    screened = []
+    for rows_read in (10, 2, 9, 10, 10, 10, 10, 10, 3, 3):
+        screened.append(screening.screen().floor.size > 0)
+        screening.note(rows_read)
+    assert screened == [True, True, True, False, False, False, False, True, True, True]
+
+
+def test_screening_bound_allows_for_the_rounding_of_a_dot_product():
+    # w stays where it is, so nothing but rounding separates the bound from the exact score.
+    rng = np.random.default_rng(9)
+    _, X, y = digits(rng, n_features=600, real=np.float32)
+    w = rng.normal(size=600).astype(np.float32)
+    screen = Screening(X, w).screen()
+    computed = run(compiled.sgd_epoch, X, y, np.arange(len(y)), real=np.float32, w=w, b=0.0,
+                   rate=0.0, batch_size=len(y), screen=screen)["score"] * y
+    exact = y * (X.astype(float) @ w.astype(float))
+    side = (y > 0).astype(int)
+    bound = screen.floor - screen.row_norm * screen.bounds[compiled.REACH, side]
+    assert (computed > exact).any()
+    assert (bound <= exact).all() and (bound <= computed).all()
+    assert (bound > exact - 0.05).all()
+
+
+def test_screening_reads_rows_with_negative_or_nan_pixels():
+    X = np.array([[0.5, 0.5], [0.5, -0.5], [0.5, np.nan]])
+    assert np.array_equal(np.isnan(compiled.row_norms(frozen(X))), [False, True, True])
+    assert compiled.row_norms(frozen(X))[0] == pytest.approx(np.sqrt(0.5), abs=1e-15)
+
+
+def test_where_no_folder_can_be_written_the_kernel_is_compiled_in_memory(tmp_path):
+    (tmp_path / "twice.py").write_text("""
+from numlin.kernels.jit import jit
+
+@jit
+def twice(x):
+    return 2 * x
+""")
+    (tmp_path / "__pycache__").touch()  # a file where Numba wants a folder
+    nowhere = {"HOME": "/dev/null/nowhere", "XDG_CACHE_HOME": "/dev/null/nowhere"}
+    path = ":".join([str(tmp_path), *sys.path])
+    done = subprocess.run([sys.executable, "-c", "import twice; print(twice.twice(21))"],
+                          capture_output=True, text=True, env={"PYTHONPATH": path, **nowhere})
+    assert done.stdout == "42\n", done.stderr
+
+
+def test_without_compilation_the_kernel_still_runs():
+    program = """
+import numpy as np
+from numlin.kernels import compiled, no_screen, reference
+from numlin.kernels.screening import Screening
+X, y, rng = np.random.default_rng(0).random((12, 5)), np.tile(np.array([-1, 1], np.int8), 6), None
+for screened in (False, True):
+    results = []
+    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+        w = np.linspace(-1, 1, 5)
+        screen = Screening(X, w).screen() if screened else no_screen(w)
+        results.append(kernel(X, y, np.arange(12), w, 0.0, 0.1, 0, 0, np.full(3, 0.1), 5, True,
+                              False, np.empty(5), np.empty(5), np.empty(0), screen) + tuple(w))
+    np.testing.assert_allclose(*results, rtol=1e-12)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
+                          env={"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": ":".join(sys.path)})
+    assert done.returncode == 0, done.stderr
