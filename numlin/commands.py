@@ -28,8 +28,10 @@ def reproduce(options):
     with staging(options.out) as folder:
         extra = {"n_seeds": options.seeds} if options.study == "kolter-madry" else {}
         result = study.run(source, options.digits or (0, 1), options.seed, options.engine, **extra)
-        if options.figures and options.study == "article":
-            _draw(result, _figure_names(), folder / "figures", options.format)
+        if options.study == "article":
+            names = _figure_names() if options.figures else []
+            drawn = _draw(result, names, folder / "figures", options.format)
+            _report(result, drawn, folder)
         result.save(folder)
         written = sorted(path.name for path in folder.iterdir())
     data = result.dataset
@@ -161,16 +163,28 @@ def _figure_names():
 
 
 def _draw(result, names, folder, suffix):
-    """Save the named figures into `folder`; the time goes into the result's own seconds."""
+    """Save the named figures into `folder`, time it into the result, and return {name: path}."""
     from numlin.figures import FIGURES, draw, save
 
     clock = Clock()
     number = {name: k for k, name in enumerate(FIGURES, 1)}
+    paths = {name: Path(folder) / f"{number[name]:02d}-{name}.{suffix}" for name in names}
     with Progress("drawing", len(names)) as progress:
-        for name in names:
-            save(draw(name, result), Path(folder) / f"{number[name]:02d}-{name}.{suffix}")
+        for name, path in paths.items():
+            save(draw(name, result), path)
             progress.advance(note=name)
     clock.lap("figures")
+    result.seconds.update(clock.seconds)
+    return paths
+
+
+def _report(result, figures, folder):
+    """Write the page of results, figures and playground, timed as `_draw` is."""
+    from numlin.report import write_report
+
+    clock = Clock()
+    write_report(result, folder / "report.html", figures)
+    clock.lap("report")
     result.seconds.update(clock.seconds)
 
 
