@@ -6,6 +6,7 @@ What the commands do is in `numlin.commands`, which loads when one is run.
 import argparse
 import sys
 from dataclasses import fields
+from decimal import Decimal
 from pathlib import Path
 
 import numlin
@@ -75,18 +76,49 @@ def _parser():
     evaluate = command("evaluate", "clean and robust errors of a saved model")
     _model_options(evaluate)
 
+    optimum = command("optimum", "find and certify the global minimum of the robust hinge")
+    _data_options(optimum)
+    optimum.add_argument("--eps", type=float, nargs="+", default=[0.1, 0.2, 0.3])
+    optimum.add_argument("--margin", action="store_true",
+                         help="instead, the largest eps at which all can be separated robustly")
+    optimum.add_argument("--exact", action="store_true", help="prove it in exact arithmetic")
+    optimum.add_argument("--certificate", metavar="FILE", help="write the exact proof (one --eps)")
+    optimum.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    optimum.add_argument("--path", type=_grid, metavar="FROM:TO:STEP",
+                         help="a whole grid of eps, with eps*, results and figures")
+    optimum.add_argument("--out", type=Path, default=Path("numlin-price"),
+                         help="folder to write with --path (default: numlin-price)")
+    _format_option(optimum)
+
+    verify = command("verify", "check a certificate against the data, in integers")
+    verify.add_argument("certificate", help="a file written by `numlin optimum --certificate`")
+    _data_options(verify, digits=False)
+
     attack = command("attack", "attack test images with a saved model")
     _model_options(attack)
     attack.add_argument("--out", help="write the perturbed images to this .npz file")
     return parser
 
 
-def _data_options(parser):
+def _grid(text):
+    """The numbers of "0:0.5:0.01", ends included, each the decimal that it would be written as."""
+    try:
+        low, high, step = map(Decimal, text.split(":"))
+        if 0 <= low <= high and step > 0:
+            return [float(low + k * step) for k in range(int((high - low) / step) + 1)]
+    except (ArithmeticError, ValueError):
+        pass
+    message = f"found {text!r}, expected FROM:TO:STEP with 0 <= FROM <= TO and STEP > 0"
+    raise argparse.ArgumentTypeError(message)
+
+
+def _data_options(parser, digits=True):
     parser.add_argument("--data", choices=("auto", "mnist", "synthetic"), default="auto",
                         help="auto falls back on synthetic digits without network (default: auto)")
     _data_dir_option(parser)
-    parser.add_argument("--digits", type=int, nargs=2, metavar=("A", "B"),
-                        help="A is y = -1, B is y = +1 (default: a model's own, or 0 1)")
+    if digits:
+        parser.add_argument("--digits", type=int, nargs=2, metavar=("A", "B"),
+                            help="A is y = -1, B is y = +1 (default: a model's own, or 0 1)")
 
 
 def _data_dir_option(parser):
@@ -98,6 +130,10 @@ def _run_options(parser, out):
     parser.add_argument("--out", type=Path, default=out, help=f"folder to write (default: {out})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", choices=("numba", "numpy"), default="numba")
+    _format_option(parser)
+
+
+def _format_option(parser):
     parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="of figures")
 
 

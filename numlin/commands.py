@@ -1,5 +1,6 @@
 """What each command of `numlin` does: a function of the parsed options, named after it."""
 
+import json
 import sys
 import textwrap
 from dataclasses import fields
@@ -15,10 +16,11 @@ from numlin.balls import PIXEL_BOX, Ball
 from numlin.callbacks import LossLogger
 from numlin.files import replacing, staging
 from numlin.model import LinearClassifier
+from numlin.objective import error_rate, objective
 from numlin.progress import Progress
 from numlin.studies.clock import Clock
 from numlin.text import table
-from numlin.validation import check_choice, check_inputs, check_number
+from numlin.validation import check_choice, check_inputs, check_number, pixels
 
 
 def reproduce(options):
@@ -124,6 +126,21 @@ def evaluate(options):
     print(f"{options.model} on {_title(source.name, digits)}, {options.norm} ball\n")
     strengths = [f"{kind} {eps:g}" for kind in ("eps", "box") for eps in options.eps]
     print(table(["split", "images", "error", *strengths], rows))
+    if model.loss == "hinge" and model.norm == "linf" and model.bounds is None:
+        print("\n" + _gap(model, digits, source))
+
+
+def _gap(model, digits, source):
+    """How far a hinge model's training objective is from the certified optimum."""
+    from numlin.optimum import minimise
+
+    X, y = datasets.load("train", digits, np.uint8, source)
+    reached = objective(model.w, model.b, pixels(X, np.float64), y, model.eps)
+    bound = minimise(X, y, model.eps).lower_bound
+    return (
+        f"training objective at eps {model.eps:g}: {reached:.9f}, no linear classifier is below "
+        f"{bound:.9f} (certified), gap {reached - bound:.1e}"
+    )
 
 
 def attack(options):
@@ -141,6 +158,122 @@ def attack(options):
         with replacing(options.out) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **kept)
         print(f"\nPerturbed images written to {options.out}")
+
+
+def optimum(options):
+    """Find the global minimum of the robust hinge, certify it, and prove it if asked."""
+    if options.path:
+        return _path(options)
+    if options.certificate and not options.margin and len(options.eps) != 1:
+        raise ValueError(f"--certificate: found {len(options.eps)} values of --eps, expected one")
+    source, digits = _source(options), options.digits or (0, 1)
+    X, y = datasets.load("train", digits, np.uint8, source)
+    X_test, y_test = datasets.load("test", digits, np.float64, source)
+    records = []
+    with Progress("solving", 1 if options.margin else len(options.eps)) as progress:
+        for eps in ["margin"] if options.margin else options.eps:
+            found, record = _solve(X, y, X_test, y_test, eps)
+            if options.exact or options.certificate:
+                record |= _prove(X, y, found, digits, source, options.certificate)
+            records.append(record)
+            progress.advance()
+    if options.json:
+        about = {"dataset": datasets.describe(source, digits, y, y_test), "optima": records}
+        print(json.dumps(about, indent=1, allow_nan=False))
+        return
+    what = "l-inf margin eps*" if options.margin else "global minimum of the robust hinge"
+    print(f"{_title(source.name, digits)}: {what}\n")
+    header = ["eps", "value", "relative gap", "pixels", "test error", "robust test error"]
+    print(table(header, [[shape(r[k]) for k, shape in _CELLS.items()] for r in records]))
+    for record in records:
+        if "exact" in record:
+            exact = textwrap.shorten(record["exact"].replace("/", " / "), 300, placeholder="...")
+            print(f"\neps {record['eps']}, proved in integers: {record['decimal']}...\n= {exact}")
+    if options.certificate:
+        print(f"\nCertificate written to {options.certificate}")
+
+
+_CELLS = {
+    "eps": str,
+    "value": "{:.15f}".format,
+    "relative_gap": "{:.1e}".format,
+    "n_pixels": str,
+    "test_error": "{:.2%}".format,
+    "robust_test_error": "{:.2%}".format,
+}
+
+
+def _solve(X, y, X_test, y_test, eps):
+    """The optimum at `eps`, or the margin of X (n_samples, n_features), and its record."""
+    from numlin import optimum
+
+    if eps == "margin":
+        found = optimum.margin(X, y)
+        value, bound, attacked = found.lower, found.upper, found.lower
+        relative_gap = (bound - value) / value if value else 0.0
+    else:
+        found = optimum.minimise(X, y, eps)
+        value, bound, attacked = found.objective, found.lower_bound, eps
+        relative_gap = found.relative_gap
+        if not found.converged:
+            print(f"eps {eps:g}: the budget of pivots ran out, see the gap", file=sys.stderr)
+    return found, {
+        "eps": eps,
+        "value": value,
+        "bound": bound,
+        "relative_gap": relative_gap,
+        "n_pixels": int(np.count_nonzero(found.w)),
+        "test_error": error_rate(found.w, found.b, X_test, y_test),
+        "robust_test_error": error_rate(found.w, found.b, X_test, y_test, attacked),
+    }
+
+
+def _prove(X, y, found, digits, source, certificate_path):
+    """The exact value of an optimum or a margin, its certificate written if a path is given."""
+    from numlin import certificate, idx, rational
+
+    prove = rational.prove if hasattr(found, "eps") else rational.prove_margin
+    proof = prove(X, y, found)
+    if certificate_path:
+        images, labels = (idx.read(source.paths[f"train-{kind}"]) for kind in ("images", "labels"))
+        certificate.write(certificate_path, proof, digits, images, labels)
+    decimal = rational.decimal(proof.value, certificate.PLACES)
+    return {"exact": str(proof.value), "decimal": decimal}
+
+
+def _path(options):
+    """Optima for a grid of eps: table, results.json and two figures."""
+    from numlin.figures import draw, save
+    from numlin.figures.price import PRICE_FIGURES
+    from numlin.studies import price
+
+    source = _source(options)
+    with staging(options.out) as folder:
+        result = price.run(source, options.digits or (0, 1), options.path)
+        for name in PRICE_FIGURES:
+            save(draw(name, result, PRICE_FIGURES), folder / f"{name}.{options.format}")
+        result.save(folder)
+        written = sorted(path.name for path in folder.iterdir())
+    if options.json:
+        print(json.dumps(result.results(), indent=1, allow_nan=False))
+        return
+    print(f"{_title(source.name, result.dataset['digits'])}\n{textwrap.fill(result.caption, 100)}\n")
+    print(table(*result.table()))
+    print(f"\nWritten to {options.out}: {', '.join(written)}")
+
+
+def verify(options):
+    """Check a certificate against the data with nothing but integers."""
+    from numlin.verifier import verify as check_certificate
+
+    source = _source(options)
+    images, labels = source.paths["train-images"], source.paths["train-labels"]
+    claim = check_certificate(options.certificate, images, labels)
+    what = f"minimum of the robust hinge at eps = {claim['eps']}"
+    print(
+        f"{options.certificate} holds: on {_title(source.name, claim['digits'])} the "
+        f"{what if claim['kind'] == 'minimum' else 'l-inf margin'} is\n{claim['decimal']}..."
+    )
 
 
 def _source(options):

@@ -51,6 +51,15 @@ class LinearClassifier(sgd.Training):
         self.trained_on_ = {"n_samples": len(X), **(trained_on or {})}
         return self
 
+    @classmethod
+    def from_weights(cls, w, b, classes=(-1, 1), trained_on=None, **params):
+        """A fitted model from `w` (n_features,) and `b` that were found in another way."""
+        model = cls(**params)
+        model.coef_, model.intercept_ = np.array([w]), np.array([b])
+        model.classes_, model.trained_on_ = np.array(classes), trained_on or {}
+        model.losses_ = model.errors_ = np.empty(0)
+        return model
+
     @property
     def w(self):
         """Weights (n_features,) in float64, in which everything after training is computed."""

@@ -57,9 +57,13 @@ def test_the_pixel_box_only_helps_the_defender(synthetic):
         assert (run.radius_box >= run.radius - 1e-12).all()
 
 
-def test_converged_models_reach_a_lower_objective(synthetic):
-    for name, run in synthetic.converged.items():
-        assert run.train_loss < synthetic.runs[name].train_loss
+def test_no_model_is_below_the_bound_and_the_optima_meet_it(synthetic):
+    for run in synthetic.runs.values():
+        assert run.gap >= 0
+    for run in synthetic.optima.values():
+        assert 0 <= run.gap <= 1e-9 * run.train_loss
+        article_run = synthetic.runs[f"robust-{run.model.eps}"]
+        assert article_run.lower_bound == run.lower_bound < article_run.train_loss
 
 
 def test_everything_is_recorded(synthetic):
@@ -92,10 +96,14 @@ def test_results_json_is_strict_and_complete(synthetic, tmp_path):
     attack = results["attack"]
     assert len(attack["eps"]) == 101 and attack["eps"][-1] == 0.5
     for kind in ("robust_accuracy", "robust_accuracy_box"):
-        assert {len(attack[kind][name]) for name in NAMES} == {101}
+        assert {len(curve) for curve in attack[kind].values()} == {101}
+        assert list(attack[kind]) == [*NAMES, *results["optima"]]
     clean_accuracy = 1 - synthetic.runs["regular"].test_error
     assert attack["robust_accuracy"]["regular"][0] == pytest.approx(clean_accuracy)
-    assert {"data", "train", "attack"} <= set(results["seconds"])
+    assert {"data", "train", "optimum", "attack"} <= set(results["seconds"])
+    for name, optimum in results["optima"].items():
+        assert optimum["gap"] == synthetic.optima[name].gap
+        assert optimum["n_pixels"] == np.count_nonzero(synthetic.optima[name].model.w)
     assert results["environment"]["packages"]["numpy"] == np.__version__
 
 
@@ -120,7 +128,10 @@ def test_on_mnist_the_published_errors_come_out(on_mnist):
 
 
 @needs_jit
-def test_on_mnist_the_converged_models_come_within_five_percent_of_the_minimum(on_mnist):
-    minimum = {"robust-0.1": 0.0222018318, "robust-0.2": 0.0754299099, "robust-0.3": 0.1219450538}
-    for name, least in minimum.items():
-        assert least < on_mnist.converged[name].train_loss < 1.05 * least
+def test_on_mnist_the_optima_are_the_known_minima_and_withstand_more(on_mnist):
+    known = {0.1: (0.0222018318, 65), 0.2: (0.0754299099, 32), 0.3: (0.1219450538, 2)}
+    for eps, (least, n_pixels) in known.items():
+        run = on_mnist.optima[f"optimum-{eps}"]
+        assert run.train_loss == pytest.approx(least, abs=1e-10)
+        assert np.count_nonzero(run.model.w) == n_pixels
+        assert run.robust_error(eps) < on_mnist.runs[f"robust-{eps}"].robust_error(eps)

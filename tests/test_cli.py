@@ -92,7 +92,7 @@ def test_train_evaluate_and_attack_work_on_one_file(strokes_source, tmp_path):
     assert LinearClassifier.load(model).trained_on_["digits"] == [3, 8]
     code, printed, complaint = run("evaluate", model, *data[:2], "--norm", "l2", "--eps", 1)
     assert (code, complaint) == (0, "") and "3 against 8" in printed
-    rows = [line.split() for line in printed.splitlines() if line.startswith(("train", "test"))]
+    rows = [line.split() for line in printed.splitlines() if line.startswith(("train ", "test "))]
     assert [len(row) for row in rows] == [5, 5]
     code, printed, _ = run("attack", model, "--data", "synthetic", "--eps", 0, 0.1, "--out", images)
     assert code == 0

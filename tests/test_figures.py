@@ -19,7 +19,7 @@ from numlin.studies import article
 ORDER = """hinge-loss margin-in-the-plane nonlinear-landscape linear-landscape perturbation-boxes
     robust-hinge robust-landscape training-accuracy mistakes weight-images robust-accuracy-curves
     closest-mistakes wrong-scores weight-trajectories gradient-terms radius-distributions
-    free-and-boxed-attack morph-to-boundary article-and-converged""".split()
+    free-and-boxed-attack morph-to-boundary article-and-optimum optimum-accuracy-curves""".split()
 SUFFIXES = ("png", "svg", "pdf")
 
 
@@ -28,11 +28,11 @@ def article_of(images, digits):
 
     def load(split, digits, dtype, source):
         labels = np.arange(300 if split == "train" else 60) % 2
-        return images(labels).reshape(len(labels), 784).astype(dtype), np.int8(2 * labels - 1)
+        X = np.rint(255 * images(labels).reshape(len(labels), 784)).astype(np.uint8)
+        return X if dtype == np.uint8 else (X / 255).astype(dtype), np.int8(2 * labels - 1)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(datasets, "load", load)
-        patch.setattr(article, "CONVERGED", article.CONVERGED | {"n_epochs": 20})
         return article.run(datasets.Source("synthetic", {}, {}), digits, engine="numpy")
 
 
@@ -364,14 +364,26 @@ def test_morphs_end_on_the_boundary(drawn, hard):
                 assert float(printed) == pytest.approx(score, abs=0.00501)
 
 
-def test_article_and_converged_stand_above_each_other_with_their_numbers(drawn, hard):
-    panels = drawn["article-and-converged"].axes[:6]
-    models = [*list(hard.runs.items())[1:], *hard.converged.items()]
+def test_article_and_optimum_stand_above_each_other_with_their_numbers(drawn, hard):
+    panels = drawn["article-and-optimum"].axes[:6]
+    models = [*list(hard.runs.items())[1:], *hard.optima.items()]
     for axes, (name, run) in zip(panels, models, strict=True):
         assert np.array_equal(axes.images[0].get_array().ravel(), run.model.w)
         loss, error, _ = axes.get_xlabel().splitlines()
         assert loss == f"training loss {run.train_loss:.4f}"
         assert error == f"robust error {np.mean(run.radius <= float(name[-3:])):.2%}"
+
+
+def test_optimum_curves_are_those_of_the_attacked_images(drawn, hard):
+    (axes,) = drawn["optimum-accuracy-curves"].axes
+    thick = [line for line in axes.lines if line.get_linewidth() == 3]
+    for line, run in zip(thick, hard.optima.values(), strict=True):
+        eps, accuracy = line.get_xydata().T
+        for k in range(0, 101, 10):
+            X_adv = hard.X_test - hard.y_test[:, None] * eps[k] * np.sign(run.model.w)
+            attacked = np.mean(hard.y_test * scores(run, X_adv) > 0)
+            # An optimum has few weights, so an image may lie on the boundary but for rounding.
+            assert accuracy[k] == pytest.approx(attacked, abs=1.01 / 60)
 
 
 def test_typical_images_are_of_either_digit_from_the_nearest_to_the_farthest(easy, hard):

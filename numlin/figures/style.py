@@ -69,11 +69,11 @@ class Entry(NamedTuple):
     caption: str
 
 
-def figure(caption):
+def figure(caption, registry=FIGURES):
     """Register the decorated function under its own name, hyphens for underscores."""
 
     def register(function):
-        FIGURES[function.__name__.replace("_", "-")] = Entry(function, caption)
+        registry[function.__name__.replace("_", "-")] = Entry(function, caption)
         return function
 
     return register
@@ -183,13 +183,13 @@ def stretch(image, eps):
     return (image + eps) / (1 + 2 * eps)
 
 
-def draw(name, article):
-    """Draw the figure `name` from an `Article`; one that is not MNIST says so on its face."""
+def draw(name, result, registry=FIGURES):
+    """Draw the figure `name` of a registry from a study's result; one not MNIST's says so."""
     with matplotlib.rc_context(STYLE):
-        drawn = FIGURES[name].function(article)
-        if article.dataset["name"] != "mnist":
+        drawn = registry[name].function(result)
+        if result.dataset["name"] != "mnist":
             drawn.text(
-                0.5, 0.5, f"{article.dataset['name']} data", fontsize=46, color="0.5", alpha=0.22,
+                0.5, 0.5, f"{result.dataset['name']} data", fontsize=46, color="0.5", alpha=0.22,
                 ha="center", va="center", rotation=20, zorder=10,
             )
         _settle(drawn)
