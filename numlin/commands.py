@@ -242,7 +242,7 @@ def _prove(X, y, found, digits, source, certificate_path):
 
 
 def _path(options):
-    """Optima for a grid of eps: table, results.json and two figures."""
+    """Optima for a grid of eps: table, price.json and two figures."""
     from numlin.figures import draw, save
     from numlin.figures.price import PRICE_FIGURES
     from numlin.studies import price

@@ -60,13 +60,13 @@ def test_a_path_is_tabulated_saved_and_drawn(strokes_source, tmp_path, capsys):
     out = tmp_path / "price"
     code, printed, _ = numlin(capsys, "optimum", *SYNTHETIC, "--path", "0:0.3:0.1", "--out", out)
     assert code == 0 and "eps* = " in printed
-    results = json.loads((out / "results.json").read_text())
+    results = json.loads((out / "price.json").read_text())
     assert results["eps"] == [0.0, 0.1, 0.2, 0.3]
     assert (np.diff(results["minimum"]) >= 0).all() and results["minimum"][0] == 0
     assert all(low <= value for low, value in zip(results["lower_bound"], results["minimum"]))
     assert results["margin"]["lower"] <= results["margin"]["upper"]
     assert sorted(path.name for path in out.iterdir()) == [
-        "pixels-against-eps.png", "price-of-robustness.png", "results.json",
+        "pixels-against-eps.png", "price-of-robustness.png", "price.json",
     ]
 
 

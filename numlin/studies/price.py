@@ -75,7 +75,7 @@ class Price:
         ]  # fmt: skip
 
     def results(self):
-        """The JSON-ready record that `save` writes as results.json."""
+        """The JSON-ready record that `save` writes as price.json."""
         return {
             "schema": 1,
             "study": "price",
@@ -92,8 +92,8 @@ class Price:
         }
 
     def save(self, folder):
-        """Write results.json into `folder`, whole or not at all."""
-        with replacing(Path(folder) / "results.json") as temporary:
+        """Write price.json into `folder`, whole or not at all."""
+        with replacing(Path(folder) / "price.json") as temporary:
             temporary.write_text(json.dumps(self.results(), indent=1, allow_nan=False) + "\n")
 
 
