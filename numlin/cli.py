@@ -4,6 +4,7 @@ What the commands do is in `numlin.commands`, which loads when one is run.
 """
 
 import argparse
+import os
 import sys
 from dataclasses import fields
 from decimal import Decimal
@@ -16,7 +17,11 @@ def main(argv=None):
     """Run the command in `argv` (default: the process's own) and return its exit code.
 
     A mistake of the user's is one line on standard error and exit code 2, Ctrl-C is 130.
+
+    NumPy's products here wait for memory, and gain nothing from more threads; with one, results do
+    not depend on the number of processors. NumPy reads this when it loads, which is after this.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = _parser().parse_args(argv)
     try:
         from numlin import commands
