@@ -1,7 +1,5 @@
 """`python -m numlin` is the command `numlin`."""
 
-import sys
+from numlin.cli import run
 
-from numlin.cli import main
-
-sys.exit(main())
+run()

@@ -16,19 +16,27 @@ import numpy as np
 from numlin import kernels
 from numlin.balls import PIXEL_BOX, Ball
 from numlin.objective import score
-from numlin.validation import check_eps, check_inputs
+from numlin.validation import (
+    check_choice,
+    check_classifier,
+    check_eps,
+    check_inputs,
+    check_signs,
+    pixels,
+)
 
 
 class Attack(NamedTuple):
     """Perturbed inputs (n_samples, n_features) and which of them are errors (n_samples,).
 
-    `X_adv` may leave the pixel box, `X_adv_box` is the worst image inside it.
+    `X_adv` may leave the pixel box, `X_adv_box` is the worst image inside it; both of the latter
+    are None where the inputs themselves are outside.
     """
 
     X_adv: np.ndarray
     success: np.ndarray
-    X_adv_box: np.ndarray
-    success_box: np.ndarray
+    X_adv_box: np.ndarray | None
+    success_box: np.ndarray | None
 
 
 def attack(w, b, X, y, eps, norm="linf"):
@@ -39,7 +47,7 @@ def attack(w, b, X, y, eps, norm="linf"):
     w : (n_features,)
     b : float
     X : (n_samples, n_features)
-        Pixels in [0, 1].
+        Floating point, or uint8 pixels, which count as x / 255.
     y : (n_samples,)
         Labels, -1 or +1.
     eps : float or (n_samples,)
@@ -50,31 +58,40 @@ def attack(w, b, X, y, eps, norm="linf"):
     -------
     Attack
 
+    Raises
+    ------
+    ValueError
+        For an argument that is not of that kind, or holds a NaN or an infinity.
+
     Notes
     -----
     `success` is decided by scoring the perturbed inputs again, y (w.x_adv + b) <= 0, not by the
     formula that made them.
     """
-    X, eps = check_inputs(X, len(w)), check_eps(eps)
-    worst = [X + Ball(norm, bounds).delta(w, X, y, eps) for bounds in (None, PIXEL_BOX)]
-    X_adv, X_adv_box = worst[0], np.clip(worst[1], *PIXEL_BOX)
-    return Attack(
-        X_adv, y * score(w, b, X_adv) <= 0, X_adv_box, y * score(w, b, X_adv_box) <= 0
-    )
+    w, b, X, y = _checked(w, b, X, y)
+    eps = check_eps(eps)
+    X_adv = X + Ball(norm).delta(w, X, y, eps)
+    success = ~(y * score(w, b, X_adv) > 0)
+    if X.min() < PIXEL_BOX[0] or X.max() > PIXEL_BOX[1]:
+        return Attack(X_adv, success, None, None)
+    X_adv_box = np.clip(X + Ball(norm, PIXEL_BOX).delta(w, X, y, eps), *PIXEL_BOX)
+    return Attack(X_adv, success, X_adv_box, ~(y * score(w, b, X_adv_box) > 0))
 
 
 def radii(w, b, X, y, ball, engine="numba"):
     """Exact distance of every sample to the decision boundary, (n_samples,).
 
     The smallest eps at which the worst perturbation of `ball` makes sample i an error: 0 if it
-    is one already, infinite if nothing in the pixel box can. `X` is (n_samples, n_features).
+    is one already, infinite if nothing in the pixel box can. Arguments as in `attack`: `X` is
+    (n_samples, n_features); `engine`, "numba" or "numpy", inverts the drop in the box.
 
     See Also
     --------
     numlin.balls.Ball.radius : the mathematics.
     minimal_perturbation : the perturbation of that size.
     """
-    X = check_inputs(X, len(w))
+    w, b, X, y = _checked(w, b, X, y)
+    check_choice("engine", engine, kernels.ENGINES)
     water_level = kernels.load(engine).water_level if ball.bounds else None
     return ball.radius(w, X, y, y * score(w, b, X), water_level)
 
@@ -89,6 +106,7 @@ def minimal_perturbation(w, b, X, y, ball):
     radius : (n_samples,)
         `radii`.
     """
+    w, b, X, y = _checked(w, b, X, y)
     radius = radii(w, b, X, y, ball)
     return ball.delta(w, X, y, np.where(np.isinf(radius), 0, radius)), radius
 
@@ -108,5 +126,17 @@ def robust_accuracy(radius, eps):
     float or (n_eps,)
         mean(radius > eps): at a radius of exactly eps the score is 0, an error.
     """
-    beaten = np.searchsorted(np.sort(radius), check_eps(eps), side="right")
+    radius = np.sort(np.asarray(radius, np.float64))
+    if radius.ndim != 1 or not radius.size or np.isnan(radius[-1]):
+        raise ValueError(
+            f"radius: found shape {radius.shape}, or a NaN, expected (n_samples,) distances"
+        )
+    beaten = np.searchsorted(radius, check_eps(eps), side="right")
     return (len(radius) - beaten) / len(radius)
+
+
+def _checked(w, b, X, y):
+    """The arguments of an attack, known to be good: X (n_samples, n_features) as pixels."""
+    w, b = check_classifier(w, b)
+    X = check_inputs(X, len(w))
+    return w, b, X if X.dtype.kind == "f" else pixels(X, np.float64), check_signs(y, len(X), False)

@@ -63,7 +63,8 @@ class Ball:
     def __post_init__(self):
         check_choice("norm", self.norm, NORMS)
         if self.bounds is not None:
-            if len(self.bounds) != 2 or not self.bounds[0] < self.bounds[1]:
+            pair = isinstance(self.bounds, tuple) and len(self.bounds) == 2
+            if not pair or not self.bounds[0] < self.bounds[1]:
                 raise ValueError(f"bounds: found {self.bounds!r}, expected (low, high), low < high")
 
     @property
@@ -76,7 +77,8 @@ class Ball:
         if self.norm == "linf":
             return np.abs(w).sum()
         if self.norm == "l2":
-            return np.sqrt(w @ w)
+            largest = np.abs(w).max()  # divided out, so that no square underflows or overflows
+            return largest and largest * np.sqrt(np.square(w / largest).sum())
         return np.abs(w).max()
 
     def dual_vector(self, w):
@@ -132,8 +134,8 @@ class Ball:
         """
         y = np.asarray(y, w.dtype)[:, None]
         if self.bounds is None:
-            eps = np.broadcast_to(eps, len(y))[:, None].astype(w.dtype)
-            return -y * eps * self.dual_vector(w)
+            eps = np.broadcast_to(eps, len(y))[:, None]
+            return -y * eps.astype(np.result_type(w, np.float32)) * self.dual_vector(w)
         return -y * np.sign(w) * self._moves(w, self._room(w, X, y[:, 0]), eps)
 
     def drop_subgradient(self, w, X, y, eps, c):

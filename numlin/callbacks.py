@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numlin.objective import score
+from numlin.validation import check_inputs, check_signs, pixels
 
 
 @dataclass
@@ -22,7 +23,7 @@ class State:
     epoch : int
         From 0.
     batch : int
-        From 0 in each epoch; in `on_epoch` the number of batches.
+        From 0 in each epoch; only kept where some callback defines `on_batch`.
     learning_rate : float
         Of the last step.
     w, b : (n_features,), float
@@ -86,7 +87,7 @@ class EpochMetrics(Callback):
     Parameters
     ----------
     **sets : (X, y)
-        Named data sets, for instance train=(X, y), test=(X_test, y_test).
+        Named data sets, for instance train=(X, y), test=(X_test, y_test), as in `numlin.fit`.
 
     Attributes
     ----------
@@ -96,7 +97,11 @@ class EpochMetrics(Callback):
     """
 
     def __init__(self, **sets):
-        self.sets = sets
+        self.sets = {}
+        for name, (X, y) in sets.items():
+            X = check_inputs(X, name=name)
+            X = X if X.dtype.kind == "f" else pixels(X, np.float64)
+            self.sets[name] = X, check_signs(y, len(X), both=False)
         self.history = {f"{name}_{what}": [] for name in sets for what in ("loss", "error")}
 
     def on_epoch(self, state):
@@ -107,7 +112,7 @@ class EpochMetrics(Callback):
             drop = t.ball.drop(state.w, X, y, t.eps) if t.eps else 0
             loss = t.margin_loss.value(margin - drop).mean()
             self.history[f"{name}_loss"].append(float(loss))
-            self.history[f"{name}_error"].append(float(np.mean(margin <= 0)))
+            self.history[f"{name}_error"].append(float(np.mean(~(margin > 0))))
 
 
 class BatchMetrics(Callback):

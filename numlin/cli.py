@@ -5,6 +5,7 @@ What the commands do is in `numlin.commands`, which loads when one is run.
 
 import argparse
 import os
+import signal
 import sys
 from dataclasses import fields
 from decimal import Decimal
@@ -13,32 +14,40 @@ from pathlib import Path
 import numlin
 
 
+def run():
+    """The process `numlin`: `main`, with what only a process may set.
+
+    A polite kill is a Ctrl-C, and cleans up as that does. NumPy's products here wait for memory
+    and gain nothing from more threads; with one, results do not depend on the number of
+    processors. NumPy reads that when it loads, which is later.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    sys.exit(main())
+
+
 def main(argv=None):
     """Run the command in `argv` (default: the process's own) and return its exit code.
 
     A mistake of the user's is one line on standard error and exit code 2, Ctrl-C is 130.
-
-    NumPy's products here wait for memory, and gain nothing from more threads; with one, results do
-    not depend on the number of processors. NumPy reads this when it loads, which is after this.
     """
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     options = _parser().parse_args(argv)
     try:
         from numlin import commands
 
         return getattr(commands, options.command)(options) or 0
-    except (ValueError, ArithmeticError, OSError) as error:
+    except (ValueError, ArithmeticError, OSError, MemoryError) as error:
         print(f"numlin: error: {_one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("numlin: interrupted, nothing was written", file=sys.stderr)
+        print("numlin: interrupted", file=sys.stderr)
         return 130
 
 
 def _one_line(error):
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or "out of memory"
 
 
 def _parser():
@@ -56,9 +65,10 @@ def _parser():
     reproduce.add_argument("--study", choices=studies, default="article",
                            help="which published experiment to run (default: article)")
     _data_options(reproduce)
-    _run_options(reproduce, "numlin-results")
-    reproduce.add_argument("--seeds", type=int, default=8, help="of kolter-madry (default: 8)")
-    reproduce.add_argument("--no-figures", dest="figures", action="store_false")
+    _run_options(reproduce, "numlin-results, numlin-kolter-madry, numlin-transfer")
+    reproduce.add_argument("--seeds", type=int, help="kolter-madry: how many (default: 8)")
+    reproduce.add_argument("--no-figures", dest="figures", action="store_false",
+                           help="article: neither draw nor show figures")
 
     figures = command("figures", "draw some or all of the article's figures")
     figures.add_argument("names", nargs="*", metavar="NAME", help="default: all")
@@ -132,7 +142,7 @@ def _data_dir_option(parser):
 
 
 def _run_options(parser, out):
-    parser.add_argument("--out", type=Path, default=out, help=f"folder to write (default: {out})")
+    parser.add_argument("--out", type=Path, help=f"folder to write (default: {out})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--engine", choices=("numba", "numpy"), default="numba")
     _format_option(parser)
@@ -160,7 +170,3 @@ def _training_options(parser):
         elif field.name != "bounds":
             parser.add_argument("--" + field.name.replace("_", "-"), type=field.type,
                                 default=field.default, help=f"default: {field.default}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

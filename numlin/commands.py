@@ -23,12 +23,21 @@ from numlin.text import table
 from numlin.validation import check_choice, check_inputs, check_number, pixels
 
 
+OUTPUTS = ("results.json", "report.html", "models/*.npz", "figures/[0-9][0-9]-*.*")
+
+
 def reproduce(options):
-    """Run a study from data to tables, results and figures."""
+    """Run a study from data to tables, results and figures; what an earlier run left there goes."""
+    extra = {}
+    if options.seeds is not None:
+        if options.study != "kolter-madry":
+            raise ValueError("--seeds: only --study kolter-madry runs over several seeds")
+        extra["n_seeds"] = options.seeds
     source = _source(options)
     study = import_module("numlin.studies." + options.study.replace("-", "_"))
-    with staging(options.out) as folder:
-        extra = {"n_seeds": options.seeds} if options.study == "kolter-madry" else {}
+    name = "results" if options.study == "article" else options.study
+    out = options.out or Path(f"numlin-{name}")
+    with staging(out, OUTPUTS) as folder:
         result = study.run(source, options.digits or (0, 1), options.seed, options.engine, **extra)
         if options.study == "article":
             names = _figure_names() if options.figures else []
@@ -43,7 +52,7 @@ def reproduce(options):
     )
     print(textwrap.fill(result.caption, 100) + "\n")
     print(table(*result.table()))
-    print(f"\nWritten to {options.out}: {', '.join(written)}")
+    print(f"\nWritten to {out}: {', '.join(written)}")
 
 
 def figures(options):
@@ -57,23 +66,25 @@ def figures(options):
         return
     from numlin.studies import article
 
-    source = _source(options)
-    with staging(options.out) as folder:
+    source, out = _source(options), options.out or Path("numlin-figures")
+    with staging(out) as folder:
         result = article.run(source, options.digits or (0, 1), options.seed, options.engine)
         _draw(result, names, folder, options.format)
     data = result.dataset
-    print(f"{_title(data['name'], data['digits'])}: {len(names)} figures in {options.out}")
+    print(f"{_title(data['name'], data['digits'])}: {len(names)} figures in {out}")
 
 
 def check(options):
     """Compare every gradient with finite differences; exit code 1 if any fails."""
     check_number("samples", options.samples, low=2, integer=True)
+    check_number("seed", options.seed, integer=True)
     source, digits = _source(options), options.digits or (0, 1)
     X, y = datasets.load("test", digits, np.float64, source)
-    rows = verification.check_all(X[: options.samples], y[: options.samples], options.seed)
+    X, y = X[: options.samples], y[: options.samples]
+    rows = verification.check_all(X, y, options.seed)
     failed = verification.failed(rows)
     print(
-        f"{_title(source.name, digits)}, {options.samples} test images: gradients against central "
+        f"{_title(source.name, digits)}, {len(y)} test images: gradients against central "
         "differences in float64\n"
     )
     print(table(*verification.table(rows)))
@@ -102,6 +113,8 @@ def data(options):
 
 def train(options):
     """Train one model and save it."""
+    if Path(options.out).is_dir():
+        raise IsADirectoryError(f"--out: found the folder {options.out}, expected a file to write")
     source, digits = _source(options), options.digits or (0, 1)
     X, y = datasets.load("train", digits, np.uint8, source)
     options.bounds = PIXEL_BOX if options.box else None
@@ -118,7 +131,7 @@ def evaluate(options):
     rows = []
     for split in ("train", "test"):
         X, y = _load_for(model, split, digits, source)
-        cells = [f"{np.mean(y * model.decision_function(X) <= 0):.2%}"]
+        cells = [f"{error_rate(model.w, model.b, X, y):.2%}"]
         for bounds in (None, PIXEL_BOX):
             radius = radii(model.w, model.b, X, y, Ball(options.norm, bounds), model.engine)
             cells += [f"{error:.2%}" for error in 1 - robust_accuracy(radius, options.eps)]
@@ -230,7 +243,8 @@ def _solve(X, y, X_test, y_test, eps):
 
 def _prove(X, y, found, digits, source, certificate_path):
     """The exact value of an optimum or a margin, its certificate written if a path is given."""
-    from numlin import certificate, idx, rational
+    from numlin import idx
+    from numlin.proof import certificate, rational
 
     prove = rational.prove if hasattr(found, "eps") else rational.prove_margin
     proof = prove(X, y, found)
@@ -257,14 +271,15 @@ def _path(options):
     if options.json:
         print(json.dumps(result.results(), indent=1, allow_nan=False))
         return
-    print(f"{_title(source.name, result.dataset['digits'])}\n{textwrap.fill(result.caption, 100)}\n")
+    print(_title(source.name, result.dataset["digits"]))
+    print(textwrap.fill(result.caption, 100) + "\n")
     print(table(*result.table()))
     print(f"\nWritten to {options.out}: {', '.join(written)}")
 
 
 def verify(options):
     """Check a certificate against the data with nothing but integers."""
-    from numlin.verifier import verify as check_certificate
+    from numlin.proof.verifier import verify as check_certificate
 
     source = _source(options)
     images, labels = source.paths["train-images"], source.paths["train-labels"]

@@ -204,6 +204,8 @@ def mnist_folder(data_dir=None):
 
 def status(folder):
     """Look at MNIST's four files, packed or unpacked, in a folder: a list of File, by `ROLES`."""
+    if Path(folder).is_file():
+        raise DatasetError(f"{folder}: found a file, expected a folder of MNIST's four files")
     return [_examine(role, Path(folder, name)) for role, name in ROLES.items()]
 
 
@@ -295,10 +297,14 @@ def _synthetic(note=""):
 
 def _cache():
     """The folder for numlin's data in the user's cache."""
-    home = Path.home()
-    usual = {"darwin": home / "Library/Caches", "win32": home / "AppData/Local"}
-    default = usual.get(sys.platform, home / ".cache")
-    return Path(os.environ.get("XDG_CACHE_HOME") or default) / "numlin"
+    named = os.environ.get("XDG_CACHE_HOME")
+    if named:
+        return Path(named) / "numlin"
+    usual = {"darwin": "Library/Caches", "win32": "AppData/Local"}
+    try:
+        return Path.home() / usual.get(sys.platform, ".cache") / "numlin"
+    except RuntimeError:
+        raise DatasetError("no home folder: name one for data in $XDG_CACHE_HOME") from None
 
 
 def _check_pair(images, labels, path):

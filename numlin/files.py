@@ -1,8 +1,11 @@
 """Write a file whole or not at all."""
 
+import errno
 import os
 import shutil
+import signal
 import tempfile
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -25,37 +28,75 @@ def replacing(path):
         An empty file in the same folder, of the same suffix, to be written in the block.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "found a folder, expected a file to write", str(path))
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(path.suffix, f".{path.stem}-", path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o666 & ~_umask())
-        os.replace(temporary, path)
+        with _naming(path):
+            temporary.chmod(0o666 & ~_umask())
+            os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 @contextmanager
-def staging(folder):
+def staging(folder, stale=()):
     """Yield a temporary folder; on success its files move into `folder`, on any error it goes.
 
-    Files of `folder` with other names stay. Interrupting leaves `folder` as it was.
+    Of what stood in `folder` before, files that match a pattern in `stale` go and all others
+    stay. Interrupting leaves `folder` as it was; while files move, it has to wait.
     """
     folder = Path(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
     if folder.exists() and not folder.is_dir():
-        raise NotADirectoryError(f"{folder}: found a file, expected a folder to write to")
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        message = "found a file, expected a folder to write to"
+        raise NotADirectoryError(errno.ENOTDIR, message, str(folder))
+    with _naming(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
     try:
         yield temporary
-        for source in sorted(path for path in temporary.rglob("*") if path.is_file()):
-            target = folder / source.relative_to(temporary)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(source, target)
+        with _naming(folder), _uninterrupted():
+            for pattern in stale:
+                for old in folder.glob(pattern):
+                    old.unlink()
+            for source in sorted(path for path in temporary.rglob("*") if path.is_file()):
+                target = folder / source.relative_to(temporary)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(source, target)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _naming(path):
+    """Have an OSError name `path`, not the temporary file beside it."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise type(error)(error.errno, error.strerror, str(path)) from None
+
+
+@contextmanager
+def _uninterrupted():
+    """Put Ctrl-C off until the block is done; only the main thread can, and is hit by it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught = []
+    before = signal.signal(signal.SIGINT, lambda *event: caught.append(event))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if caught:
+        raise KeyboardInterrupt
 
 
 def _umask():

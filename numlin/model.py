@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, fields
 
 import numpy as np
@@ -114,8 +115,9 @@ class LinearClassifier(sgd.Training):
             "trained_on": self._fitted("trained_on_"),
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
+        text = json.dumps(about, default=lambda scalar: scalar.item())
         with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez(file, about=json.dumps(about), **arrays)
+            np.savez(file, about=text, **arrays)
 
     @classmethod
     def load(cls, path):
@@ -126,21 +128,23 @@ class LinearClassifier(sgd.Training):
                 arrays = {name: stored[name] for name in _ARRAYS}
             if about["format"] != FORMAT:
                 raise ValueError(f"format is {about['format']!r}, expected {FORMAT!r}")
-            known = {field.name for field in fields(cls)}
-            model = cls(**{k: v for k, v in about["training"].items() if k in known})
-            model.trained_on_ = about["trained_on"]
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+            model = cls(**about["training"])
+            model.bounds = model.bounds and tuple(model.bounds)
+            model.validate()
+            model.trained_on_ = dict(about["trained_on"])
+        except (AttributeError, EOFError, KeyError, NotImplementedError, TypeError, ValueError,
+                zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
             raise ValueError(f"{path}: not a model saved by numlin ({error})") from None
         for name, value in arrays.items():
             setattr(model, name, value)
-        d = model.coef_.size
-        if model.coef_.shape != (1, d) or model.intercept_.shape != (1,):
-            raise ValueError(
-                f"{path}: coef_ has shape {model.coef_.shape} and intercept_ "
-                f"{model.intercept_.shape}, expected (1, n_features) and (1,)"
-            )
-        check_finite(model.coef_, f"{path}: coef_")
-        check_finite(model.intercept_, f"{path}: intercept_")
+        expected = {"coef_": (1, model.coef_.size), "intercept_": (1,), "classes_": (2,)}
+        for name, shape in expected.items():
+            found = arrays[name]
+            if found.shape != shape:
+                raise ValueError(f"{path}: {name} has shape {found.shape}, expected {shape}")
+            if name != "classes_" and found.dtype.kind != "f":
+                raise ValueError(f"{path}: {name} is {found.dtype}, expected floating point")
+            check_finite(found, f"{path}: {name}")
         return model
 
     def _fitted(self, name):

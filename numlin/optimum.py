@@ -44,8 +44,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numlin import rational, validation
+from numlin import validation
 from numlin.kernels.pivots import OPTIMAL
+from numlin.proof import rational
 from numlin.simplex import descend
 from numlin.working_sets import EMPTY, Basis, Problem, multipliers, outside_sums, scale, search
 
@@ -130,13 +131,13 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     no other is better. A classifier with robust margins > 0 is scaled up to a loss of exactly 0.
     Where no dual point is strictly feasible, at eps = 0 and at eps* itself, floating point meets
     the dual conditions only by luck: then the bound comes from exact arithmetic
-    (`numlin.rational`) for uint8 pixels, and is 0 for others. Just below eps* the weights grow as
-    1/(eps* - eps), and rounding of the residuals with them.
+    (`numlin.proof.rational`) for uint8 pixels, and is 0 for others. Just below eps* the weights
+    grow as 1/(eps* - eps), and rounding of the residuals with them.
 
     See Also
     --------
     numlin.objective.objective : F itself.
-    numlin.rational.prove : the same minimum as an exact fraction.
+    numlin.proof.rational.prove : the same minimum as an exact fraction.
     """
     X, y = _checked(X, y)
     validation.check_number("eps", eps)

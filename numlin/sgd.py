@@ -51,6 +51,8 @@ class Training:
         Step t of T has learning_rate times 1, 1 - t / T, or 1 / sqrt(t + 1), t from 0.
     n_epochs, batch_size : int
         Every epoch visits every sample once, in a new random order.
+    shuffle_block : int
+        0 shuffles all samples together, n shuffles blocks of n neighbours: see `epoch_order`.
     reduction : "mean" or "sum"
         Over the samples of a batch. A sum's gradient is batch_size times as long.
     update : "subgradient" or "proximal"
@@ -77,6 +79,7 @@ class Training:
     schedule: str = "constant"
     n_epochs: int = 10
     batch_size: int = 100
+    shuffle_block: int = 0
     reduction: str = "mean"
     update: str = "subgradient"
     average: bool = False
@@ -104,13 +107,14 @@ class Training:
         check_choice("schedule", self.schedule, SCHEDULES)
         check_number("n_epochs", self.n_epochs, low=1, integer=True)
         check_number("batch_size", self.batch_size, low=1, integer=True)
+        check_number("shuffle_block", self.shuffle_block, integer=True)
         check_choice("reduction", self.reduction, ("mean", "sum"))
         check_choice("update", self.update, ("subgradient", "proximal"))
         check_choice("start", self.start, STARTS)
         check_number("seed", self.seed, integer=True)
         check_choice("dtype", self.dtype, ("float32", "float64"))
         check_choice("engine", self.engine, kernels.ENGINES)
-        if self.bounds is not None and (self.norm != "linf" or tuple(self.bounds) != (0.0, 1.0)):
+        if self.bounds is not None and (self.norm != "linf" or self.bounds != (0.0, 1.0)):
             raise ValueError(
                 f"bounds: found {self.bounds} with the {self.norm} ball, expected None, or "
                 "(0.0, 1.0) with linf"
@@ -217,6 +221,35 @@ def fit_many(jobs, n_threads=None):
             raise
 
 
+def epoch_order(n_samples, shuffle_block, rng):
+    """The order of one epoch, (n_samples,) int64: every sample once.
+
+    Parameters
+    ----------
+    n_samples : int
+    shuffle_block : int
+        0 shuffles all samples. Otherwise the blocks of so many consecutive samples are shuffled,
+        and within each block its samples.
+    rng : numpy.random.Generator
+
+    Notes
+    -----
+    What blocks trade. Data that does not fit in the cache, or in memory, is then read nearly in
+    sequence: of a memory-mapped file a block is fetched whole and used up before the next, where
+    a full shuffle waits for another far page with every sample. In return a batch mixes
+    neighbours only, samples of different blocks never meet in one (but where two blocks touch),
+    and the order has fewer outcomes. That costs nothing where the file itself is well mixed. A
+    file sorted by label gives batches of one label, and its SGD swings from block to block:
+    shuffle such a file once on disk. A block should be many batches long.
+    """
+    if not shuffle_block:
+        return rng.permutation(n_samples)
+    starts = rng.permutation(np.arange(0, n_samples, shuffle_block))
+    return np.concatenate([
+        start + rng.permutation(min(shuffle_block, n_samples - start)) for start in starts
+    ])
+
+
 def _fit(X, y, training, callbacks=()):
     """`fit` on arguments that are known to be good."""
     if training.bounds is not None and X.dtype != np.uint8:
@@ -226,11 +259,13 @@ def _fit(X, y, training, callbacks=()):
     losses, errors, rows_read = np.empty((3, training.n_epochs))
     for epoch in range(training.n_epochs):
         with np.errstate(over="ignore", invalid="ignore"):
-            state = loop.run_epoch(epoch, rng.permutation(len(X)))
+            order = epoch_order(len(X), training.shuffle_block, rng)
+            state = loop.run_epoch(epoch, order)
         if not (np.isfinite(state.epoch_loss) and np.isfinite(state.w).all()):
             raise DivergenceError(
-                f"training diverged in epoch {epoch + 1} of {training.n_epochs}: the loss is "
-                f"{state.epoch_loss} at learning rate {state.learning_rate:g}, which is too large"
+                f"training diverged in epoch {epoch + 1} of {training.n_epochs}: loss or weights "
+                f"are not finite (mean loss {state.epoch_loss:g}) at learning rate "
+                f"{state.learning_rate:g}; try a smaller one"
             )
         losses[epoch], errors[epoch] = state.epoch_loss, state.epoch_error
         rows_read[epoch] = loop.rows_read / len(X)
@@ -251,9 +286,10 @@ class _Loop:
         self.X = kernels.frozen(X if X.dtype == np.uint8 else X.astype(dtype, copy=False))
         self.y = kernels.frozen(y)
         self.codes = kernels.codes(t.loss, t.norm, t.bounds is not None)
-        self.score = np.empty(min(t.batch_size, len(X)), dtype)
+        self.batch_size = min(t.batch_size, len(X))
+        self.score = np.empty(self.batch_size, dtype)
         self.iterate_sum = np.zeros(d + 1 if t.average else 0)
-        self.n_steps = math.ceil(len(X) / t.batch_size)
+        self.n_steps = math.ceil(len(X) / self.batch_size)
         reach_w, reach_b = STARTS[t.start](d)
         w = rng.uniform(-reach_w, reach_w, d).astype(dtype)
         b = float(rng.uniform(-reach_b, reach_b))
@@ -284,7 +320,7 @@ class _Loop:
         return state
 
     def _run_batches(self, order, rates):
-        state, size = self.state, self.state.training.batch_size
+        state, size = self.state, self.batch_size
         loss_sum = mistakes = visited = 0
         for state.batch, state.learning_rate in enumerate(rates):
             state.rows = order[state.batch * size : (state.batch + 1) * size]
@@ -304,7 +340,7 @@ class _Loop:
         screen = self.screening.screen() if self.screening else self.read_all
         state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(
             self.X, self.y, kernels.frozen(order), state.w, state.b, float(t.eps), *self.codes,
-            kernels.frozen(rates), t.batch_size, t.reduction == "mean",
+            kernels.frozen(rates), self.batch_size, t.reduction == "mean",
             t.update == "proximal", self.score, state.grad_w, self.iterate_sum,
             screen,
         )

@@ -1,18 +1,22 @@
 """Arguments from outside, checked once at the door: every error says what was found."""
 
+import math
+
 import numpy as np
 
 
 def check_choice(name, found, choices):
     """Raise ValueError unless `found` is one of `choices`."""
-    if found not in choices:
+    if not isinstance(found, str | np.dtype) or found not in choices:
         raise ValueError(f"{name}: found {found!r}, expected one of {', '.join(map(str, choices))}")
 
 
 def check_number(name, found, low=0.0, strict=False, integer=False):
     """Raise ValueError unless `found` is a finite number >= low (> low if `strict`)."""
     kinds = (int, np.integer) if integer else (int, float, np.integer, np.floating)
-    number = isinstance(found, kinds) and not isinstance(found, bool) and np.isfinite(found)
+    number = isinstance(found, kinds) and not isinstance(found, bool)
+    if number and isinstance(found, float | np.floating):
+        number = math.isfinite(found)
     if not number or found < low or (strict and found == low):
         kind = "an integer" if integer else "a finite number"
         bound = f"{'>' if strict else '>='} {low:g}"
@@ -44,16 +48,31 @@ def check_inputs(X, n_features=None, name="X"):
         )
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(f"{name}: found {X.shape[1]} features, expected {n_features}")
-    if X.dtype.kind not in "fuib":
-        raise ValueError(f"{name}: found dtype {X.dtype}, expected real numbers")
+    if X.dtype.kind not in "fb" and X.dtype != np.uint8:
+        raise ValueError(
+            f"{name}: found dtype {X.dtype}, expected floating point, or uint8 pixels (x / 255)"
+        )
     check_finite(X, name)
     return X
 
 
+def check_classifier(w, b):
+    """Return weights `w` (n_features,) as a floating array and bias `b`, known to be finite."""
+    w = np.asarray(w)
+    if w.ndim != 1 or w.size == 0 or w.dtype.kind not in "fiu":
+        raise ValueError(f"w: found {w.dtype} of shape {w.shape}, expected (n_features,) numbers")
+    w = w.astype(np.result_type(w, np.float32), copy=False)
+    check_finite(w, "w")
+    if np.ndim(b) != 0 or not np.isfinite(b):
+        raise ValueError(f"b: found {b!r}, expected a finite number")
+    return w, b
+
+
 def check_finite(array, name):
     """Raise ValueError that names the first NaN or infinity of `array`, of any shape (n, ...)."""
-    if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
-        return
+    with np.errstate(invalid="ignore", over="ignore"):
+        if array.dtype.kind != "f" or np.isfinite(array.sum(dtype=np.float64)):
+            return
     bad = np.argwhere(~np.isfinite(array))
     if len(bad):
         index = tuple(int(i) for i in bad[0])
@@ -70,14 +89,14 @@ def check_inside(X, bounds):
         )
 
 
-def check_signs(y, n_samples):
-    """Return labels `y` (n_samples,) as int8, known to be -1 or +1 and to hold both."""
+def check_signs(y, n_samples, both=True):
+    """Return labels `y` (n_samples,) as int8, known to be -1 or +1, and to hold both if asked."""
     y = np.asarray(y)
     if y.shape != (n_samples,):
         raise ValueError(f"y: found shape {y.shape}, expected ({n_samples},), one label a sample")
     if y.dtype.kind not in "fuib" or not np.isin(y, (-1, 1)).all():
         raise ValueError(f"y: found labels {_some(y)}, expected only -1 and +1")
-    if (y == y[0]).all():
+    if both and (y == y[0]).all():
         raise ValueError(f"y: found one class only, {y[0]:g}, expected both -1 and +1")
     return y.astype(np.int8)
 
@@ -98,7 +117,7 @@ def check_classes(labels):
 
 
 def pixels(X, dtype):
-    """`X` (n_samples, n_features) in a floating type: uint8 pixels become x / 255."""
+    """`X` (n_samples, n_features) in a floating type: uint8 pixels become x / 255, others stay."""
     if X.dtype == np.uint8:
         return np.divide(X, 255, dtype=dtype)
     return X.astype(dtype, copy=False)

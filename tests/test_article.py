@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
+from numlin import datasets
 from numlin.model import LinearClassifier
 from numlin.studies import article
 
@@ -55,6 +56,20 @@ def test_robust_training_wipes_out_weak_weights(synthetic):
 def test_the_pixel_box_only_helps_the_defender(synthetic):
     for run in synthetic.runs.values():
         assert (run.radius_box >= run.radius - 1e-12).all()
+
+
+def test_box_curves_and_training_errors_are_those_of_the_images_themselves(
+    synthetic, strokes_source
+):
+    X, y = datasets.load("train", (0, 1), np.float64, strokes_source)
+    curves = synthetic.results()["attack"]["robust_accuracy_box"]
+    for name, run in synthetic.runs.items():
+        w, b = run.model.w, run.model.b
+        assert run.train_error == np.mean(y * (X @ w + b) <= 0)
+        for k in (0, 20, 40):
+            moved = synthetic.X_test - synthetic.y_test[:, None] * k / 200 * np.sign(w)
+            standing = synthetic.y_test * (np.clip(moved, 0, 1) @ w + b) > 0
+            assert curves[name][k] == np.mean(standing)
 
 
 def test_no_model_is_below_the_bound_and_the_optima_meet_it(synthetic):

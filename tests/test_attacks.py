@@ -51,6 +51,59 @@ def test_both_images_stay_in_the_ball_and_one_in_the_box(problem, norm, size):
     assert found.X_adv_box.min() >= 0 and found.X_adv_box.max() <= 1
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("spoil, message", [
+    (lambda w, b, X, y: (w * NAN, b, X, y), r"w: found nan at index \(0,\)"),
+    (lambda w, b, X, y: (w[None], b, X, y), r"w: found float64 of shape \(1, 8\)"),
+    (lambda w, b, X, y: (w, NAN, X, y), "b: found nan"),
+    (lambda w, b, X, y: (w, np.zeros(20), X, y), r"b: found array"),
+    (lambda w, b, X, y: (w, b, X * NAN, y), r"X: found nan at index \(0, 0\)"),
+    (lambda w, b, X, y: (w, b, X[:, 1:], y), "X: found 7 features, expected 8"),
+    (lambda w, b, X, y: (w, b, X, (y + 1) // 2), "y: found labels .* expected only -1 and"),
+    (lambda w, b, X, y: (w, b, X, y[:, None]), r"y: found shape \(20, 1\)"),
+    (lambda w, b, X, y: (w, b, X, y[:1]), r"y: found shape \(1,\)"),
+])
+def test_arguments_that_would_give_a_wrong_answer_are_refused(problem, spoil, message):
+    arguments = spoil(*problem)
+    for call in (
+        lambda: attack(*arguments, 0.1),
+        lambda: radii(*arguments, LINF),
+        lambda: minimal_perturbation(*arguments, LINF),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_an_engine_that_does_not_exist_and_radii_that_are_none_are_refused(problem):
+    with pytest.raises(ValueError, match="engine: found 'x', expected one of numba, numpy"):
+        radii(*problem, LINF, engine="x")
+    for wrong in ([], [[0.1]], [0.1, NAN]):
+        with pytest.raises(ValueError, match="radius: found"):
+            robust_accuracy(wrong, 0.1)
+
+
+def test_weights_of_any_type_and_raw_pixels_are_attacked_alike(problem):
+    _, b, X, y = problem
+    w, raw = np.array([1, -2, 1, 3, 0, -1, 2, 1]), np.rint(255 * X).astype(np.uint8)
+    for norm in ("linf", "l2", "l1"):
+        expected = attack(w.astype(float), b, raw / 255, y, 0.3, norm)
+        found = attack(w, b, raw, y, 0.3, norm)
+        assert (found.X_adv == expected.X_adv).all() and (found.X_adv != raw / 255).any()
+        assert (found.X_adv_box == expected.X_adv_box).all()
+        for name in (norm, f"{norm}-box"):
+            expected_radii = radii(w.astype(float), b, raw / 255, y, BALLS[name])
+            assert (radii(w, b, raw, y, BALLS[name]) == expected_radii).all()
+
+
+def test_inputs_outside_the_pixel_box_have_a_free_attack_only(problem):
+    w, b, X, y = problem
+    found = attack(w, b, 2 * X, y, 0.3)
+    np.testing.assert_allclose(found.X_adv, 2 * X - y[:, None] * 0.3 * np.sign(w), atol=1e-15)
+    assert found.X_adv_box is None and found.success_box is None
+
+
 def test_in_the_linf_ball_the_box_clips_the_free_attack(problem):
     w, b, X, y = problem
     found = attack(w, b, X, y, 0.4)

@@ -6,7 +6,8 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numlin import certificate, idx, optimum, rational, verifier
+from numlin import idx, optimum
+from numlin.proof import certificate, rational, verifier
 
 
 @pytest.fixture

@@ -91,7 +91,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(strokes_source, capsys, arguments
     assert code == 2 and complaint.count("\n") == 1 and message in complaint
 
 
-@pytest.mark.parametrize("grid", ["0.1", "0:1", "0.3:0.1:0.1", "0:1:0", "-1:1:0.5", "a:b:c", "0:inf:1"])
+@pytest.mark.parametrize("grid", "0.1 0:1 0.3:0.1:0.1 0:1:0 -1:1:0.5 a:b:c 0:inf:1".split())
 def test_a_grid_that_is_none_is_refused(grid, capsys):
     with pytest.raises(SystemExit) as exit:
         cli.main(["optimum", f"--path={grid}"])

@@ -2,7 +2,6 @@
 
 import dataclasses
 import sys
-from pathlib import Path
 
 import matplotlib
 import numpy as np
@@ -114,16 +113,6 @@ def test_the_same_article_gives_the_same_bytes(name, hard, tmp_path):
         save(draw(name, hard), path)
     assert first.read_bytes() == second.read_bytes()
     assert 5_000 < first.stat().st_size < 200_000
-
-
-def test_the_gallery_shows_every_figure_and_every_picture_is_in_it():
-    folder = Path(__file__).parent.parent / "figures"
-    gallery = (folder / "README.md").read_text()
-    for number, name in enumerate(FIGURES, 1):
-        assert f"{number:02d}-{name}.png" in gallery and name.replace("-", "_") in gallery
-    pictures = [path for path in folder.glob("*.png") if not path.name.startswith("bench-")]
-    assert all(f"]({path.name})" in gallery for path in pictures)
-    assert len(pictures) == gallery.count("![](")
 
 
 def test_all_that_is_not_mnist_is_stamped(hard, drawn):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import signal
 import stat
 import sys
 
@@ -55,9 +56,49 @@ def test_an_interrupted_staging_leaves_the_folder_as_it_was(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_stale_files_go_and_others_stay_when_a_staged_folder_lands(tmp_path):
+    for name in ("figures/01-old.png", "figures/mine.png", "report.html", "notes"):
+        (tmp_path / "out" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "out" / name).write_text("old")
+    with staging(tmp_path / "out", ("report.html", "figures/[0-9][0-9]-*")) as folder:
+        (folder / "notes2").write_text("new")
+        assert (tmp_path / "out" / "report.html").exists(), "nothing goes before all has succeeded"
+    found = {str(p.relative_to(tmp_path / "out")) for p in tmp_path.rglob("*") if p.is_file()}
+    assert found == {"figures/mine.png", "notes", "notes2"}
+
+
+def test_an_interrupt_while_files_move_waits_until_they_have_moved(tmp_path, monkeypatch):
+    moved, original = [], os.replace
+
+    def replace(source, target):
+        moved.append(target)
+        signal.raise_signal(signal.SIGINT)
+        original(source, target)
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path / "out") as folder:
+        for name in ("a", "b"):
+            (folder / name).write_text(name)
+    assert [path.name for path in sorted((tmp_path / "out").iterdir())] == ["a", "b"]
+
+
+def test_a_folder_where_a_file_should_be_written_is_named(tmp_path):
+    with pytest.raises(IsADirectoryError, match="found a folder") as error, replacing(tmp_path):
+        pass
+    assert error.value.filename == str(tmp_path)
+
+
+def test_an_error_names_the_file_and_not_the_temporary_one(tmp_path):
+    (tmp_path / "file").write_text("")
+    for context in (replacing, staging):
+        with pytest.raises(OSError) as error, context(tmp_path / "file" / "out"):
+            pass
+        assert error.value.filename == str(tmp_path / "file" / "out")
+
+
 def test_staging_over_a_file_is_refused_by_name(tmp_path):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(NotADirectoryError, match="out: found a file"), staging(tmp_path / "out"):
+    with pytest.raises(NotADirectoryError, match="found a file.*out"), staging(tmp_path / "out"):
         pass
 
 

@@ -379,3 +379,18 @@ def test_taylor_remainder_of_a_wrong_gradient_is_of_first_order(mistake):
 def test_taylor_remainder_of_an_affine_function_is_nothing_but_rounding():
     assert taylor_order(lambda x: x @ W + 3, lambda x: W, W) == np.inf
     assert taylor_order(lambda x: x @ W + 3, lambda x: 1.01 * W, W) == pytest.approx(1, abs=0.02)
+
+
+def test_noise_never_passes_a_gradient_of_zero_where_the_slope_is_resolved():
+    def f(x):
+        return 1e9 + 1.5e-5 * np.sum(x)
+
+    report = check_gradient(f, np.zeros_like, np.ones(3), rtol=1e-7)
+    assert report.verdict == "inconclusive"
+    constant = check_gradient(lambda x: 1e9, np.zeros_like, np.ones(3))
+    assert constant.verdict == "pass"
+
+
+def test_nothing_to_probe_is_refused():
+    with pytest.raises(ValueError, match="found none"):
+        check_gradient(np.sum, np.ones_like, np.zeros(0))

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from numlin.model import LinearClassifier
+from numlin.model import FORMAT, LinearClassifier
 from numlin.sgd import fit
 
 
@@ -97,6 +97,24 @@ def test_a_file_that_is_no_model_is_named_and_refused(tmp_path, content, message
         LinearClassifier.load(path)
 
 
+def test_no_flipped_byte_in_a_model_file_is_a_traceback(small_model, tmp_path):
+    path = tmp_path / "model.npz"
+    small_model.save(path)
+    content = path.read_bytes()
+    for k in range(0, len(content), 11):
+        path.write_bytes(content[:k] + bytes([content[k] ^ 0xFF]) + content[k + 1 :])
+        try:
+            LinearClassifier.load(path)
+        except ValueError as error:
+            assert "model.npz: " in str(error)
+
+
+def test_numpy_numbers_as_parameters_are_saved_and_come_back(blobs, tmp_path):
+    model = LinearClassifier(eps=np.float32(0.25), seed=np.int64(3), n_epochs=1, engine="numpy")
+    model.fit(*blobs).save(tmp_path / "model.npz")
+    assert LinearClassifier.load(tmp_path / "model.npz").get_params() == model.get_params()
+
+
 def test_a_missing_file_is_a_missing_file(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere.npz"):
         LinearClassifier.load(tmp_path / "nowhere.npz")
@@ -107,6 +125,11 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
     ({"coef_": np.full((1, 12), np.nan)}, r"coef_: found nan at index \(0, 0\)"),
     ({"intercept_": np.array([np.inf])}, r"intercept_: found inf"),
     ({"about": json.dumps({"format": "other"})}, "format is 'other'"),
+    ({"about": json.dumps({"format": FORMAT, "training": None})}, "not a model saved by numlin"),
+    ({"about": json.dumps({"format": FORMAT, "training": {"engine": "z"}, "trained_on": {}})},
+     "engine: found 'z'"),
+    ({"classes_": np.array([1])}, r"classes_ has shape \(1,\), expected \(2,\)"),
+    ({"coef_": np.ones((1, 12), int)}, "coef_ is int64, expected floating point"),
 ])
 def test_a_damaged_model_is_named_with_what_is_wrong(small_model, tmp_path, change, message):
     path = tmp_path / "model.npz"

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from conftest import needs_jit
 
-from numlin import datasets, optimum, rational, simplex, working_sets
+from numlin import datasets, optimum, simplex, working_sets
 from numlin.kernels.pivots import OPTIMAL, PIVOTING
 from numlin.objective import objective
+from numlin.proof import rational
 
 # Digits, eps, and the minimum on MNIST with its number of pixels, from a general LP solver.
 MNIST_MINIMA = [

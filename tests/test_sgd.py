@@ -80,6 +80,49 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(blobs, engi
     assert (first != other).any()
 
 
+class Rates(Callback):
+    """The learning rate of every batch."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_batch(self, state):
+        self.seen.append(state.learning_rate)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("schedule, expected", [
+    ("constant", [0.6] * 6),
+    ("linear", [0.6, 0.5, 0.4, 0.3, 0.2, 0.1]),
+    ("sqrt", [0.6, 0.6 / 2**0.5, 0.6 / 3**0.5, 0.3, 0.6 / 5**0.5, 0.6 / 6**0.5]),
+])
+def test_the_steps_follow_the_schedule_written_out_by_hand(blobs, engine, schedule, expected):
+    rates = Rates()
+    plan = {"n_epochs": 2, "batch_size": 20, "learning_rate": 0.6, "schedule": schedule}
+    fit(*blobs, training(**plan, engine=engine), [rates])
+    np.testing.assert_allclose(rates.seen, expected, rtol=1e-15)
+
+
+def test_over_many_epochs_a_watcher_still_sees_the_score_of_every_sample(blobs):
+    X, y = blobs
+
+    class Scores(Callback):
+        before, seen = None, 0
+
+        def on_batch(self, state):
+            if self.before is not None:
+                w, b = self.before
+                np.testing.assert_allclose(state.scores, X[state.rows] @ w + b, atol=1e-13)
+                self.seen += len(state.rows)
+            self.before = state.w.copy(), state.b
+
+    watcher = Scores()
+    watched = fit(X, y, training(eps=0.0, n_epochs=40), [watcher])
+    assert watcher.seen == 40 * 60 - 16 and watched.rows_read.tolist() == [1.0] * 40
+    unwatched = fit(X, y, training(eps=0.0, n_epochs=40))
+    assert (unwatched.w == watched.w).all() and unwatched.b == watched.b
+
+
 def test_a_sum_with_a_hundredth_of_the_step_is_the_mean(blobs):
     mean = fit(*blobs, training(batch_size=20, learning_rate=0.2))
     total = fit(*blobs, training(batch_size=20, learning_rate=0.01, reduction="sum"))
@@ -182,6 +225,8 @@ def test_divergence_names_the_epoch_and_the_learning_rate(blobs, engine):
     ("reduction", "max", "mean, sum"), ("start", "ones", "zero, glorot, fan-in"),
     ("dtype", "float16", "float32, float64"), ("engine", "cuda", "numba, numpy"),
     ("update", "newton", "subgradient, proximal"), ("bounds", (0.0, 2.0), r"\(0.0, 1.0\)"),
+    ("bounds", 3, r"\(0.0, 1.0\)"), ("loss", ["hinge"], "hinge, squared"),
+    ("n_epochs", True, "integer"), ("eps", float("inf"), "finite"),
 ])
 def test_a_bad_parameter_is_named_with_what_was_found_and_expected(blobs, field, value, expected):
     with pytest.raises(ValueError, match=f"^{field}: found .*expected.*{expected}"):
@@ -199,6 +244,7 @@ def test_combinations_that_do_not_exist_are_refused(blobs):
     (lambda X, y: (X[0], y), r"X: found shape \(12,\)"),
     (lambda X, y: (X[:0], y[:0]), r"X: found shape \(0, 12\)"),
     (lambda X, y: (X.astype(str), y), "X: found dtype <U"),
+    (lambda X, y: (X.astype(int), y), "X: found dtype int64, expected floating point, or uint8"),
     (lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 25, np.nan, X), y),
      r"X: found nan at index \(2, 1\)"),
     (lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 719, -np.inf, X), y),

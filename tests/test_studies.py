@@ -43,6 +43,28 @@ def test_the_tutorials_protocol_is_the_published_one():
         assert protocol["batch_size"] == 100
 
 
+def test_training_columns_are_those_of_the_last_epoch(strokes_source):
+    study = kolter_madry.run(strokes_source, engine="numpy", n_seeds=1)
+    rows = {"standard": "standard, training", "robust": "robust, training (attacked)"}
+    for name, row in rows.items():
+        model = study.models[name]
+        assert study.measured[row][0].tolist() == [model.errors_[-1], model.losses_[-1]]
+        assert model.losses_[-1] < model.losses_[0]
+
+
+def test_surrogates_and_victims_share_no_training_image(strokes_source, monkeypatch):
+    seen = []
+
+    def train(X, *_):
+        seen.append({x.tobytes() for x in X})
+        return []
+
+    monkeypatch.setattr(transfer, "_train", train)
+    transfer.run(strokes_source, engine="numpy")
+    n_train = len(datasets.load("train", (0, 1), np.uint8, strokes_source)[1])
+    assert not seen[0] & seen[1] and len(seen[0]) + len(seen[1]) == n_train
+
+
 def test_a_study_of_two_seeds_has_two_of_everything_and_says_synthetic(
     strokes_source, tmp_path, capsys
 ):

@@ -1,8 +1,8 @@
 """The pictures: each a short function from the study's result to a matplotlib figure.
 
 `FIGURES` holds them all by name, in the order in which they are shown: the idea, the article's
-experiment, and what lies past the article. None touches pyplot or any other global state, so they
-draw without a screen and side by side.
+experiment, and what lies past the article. None touches pyplot, so they draw without a screen, and
+matplotlib's settings are as before when one is done.
 """
 
 from numlin.figures import theory, experiment, beyond  # noqa: F401, I001  (in this order)

@@ -24,6 +24,7 @@ from numlin.model import LinearClassifier
 from numlin.objective import error_rate, objective
 from numlin.optimum import minimise
 from numlin.progress import Progress
+from numlin.sgd import Training, fit
 from numlin.studies.clock import Clock
 from numlin.validation import pixels
 
@@ -114,7 +115,8 @@ class Article:
         The global minima of the robust objectives, keyed "optimum-0.1", "optimum-0.2",
         "optimum-0.3".
     seconds : dict of float
-        Per stage.
+        Per stage; "compile" is a first training of two samples, which compiles the kernel or
+        loads it from its cache.
     """
 
     dataset: dict
@@ -230,6 +232,8 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
         seconds=clock.seconds,
     )
     clock.lap("data")
+    fit(np.eye(2, dtype=np.float32), [-1, 1], Training(n_epochs=1, engine=engine))
+    clock.lap("compile")
     trained, optima = {}, {}
     with Progress("training", len(PROTOCOL) + len(TABLE_EPS)) as progress:
         for name, protocol in PROTOCOL.items():

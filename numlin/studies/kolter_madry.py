@@ -80,7 +80,7 @@ class KolterMadry:
 
     def table(self):
         """Header and rows, as text: published error and loss, then median [min, max] of ours."""
-        header = ["", "published error", "ours", "published loss", "ours"]
+        header = ["", "published error", "our error", "published loss", "our loss"]
         rows = []
         for name, published in PUBLISHED.items():
             row = [name]

@@ -1,8 +1,8 @@
 """Certificates: a proof written down so that anybody can check it from the data alone.
 
 A certificate is a small JSON file. It names the data by hash and holds a primal and a dual point
-of equal value, as integers over a common denominator; `numlin.verifier` checks it and shares no
-code with what found it.
+of equal value, as integers over a common denominator; `numlin.proof.verifier` checks it and
+shares no code with what found it.
 
     kind               "minimum" of the robust hinge at eps, or l-inf "margin"
     digits             the class -1 and the class +1; samples count from 0 in the order of the file
@@ -20,7 +20,7 @@ import json
 import numpy as np
 
 from numlin.files import replacing
-from numlin.rational import decimal
+from numlin.proof.rational import decimal
 
 PLACES = 50
 
