@@ -1,6 +1,7 @@
 """Write a file whole or not at all."""
 
 import errno
+import json
 import os
 import shutil
 import signal
@@ -42,6 +43,12 @@ def replacing(path):
             os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path, record):
+    """Write `record` to `path` as strict JSON (a NaN is an error), whole or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
 
 
 @contextmanager

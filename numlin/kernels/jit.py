@@ -1,6 +1,5 @@
 """The one place for Numba's options."""
 
-from llvmlite import ir
 from numba import config, njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
@@ -39,10 +38,10 @@ def _llvm_prefetch(_, X, i, j):
         array = context.make_array(signature.args[0])(context, builder, arguments[0])
         element = cgutils.get_item_pointer(context, builder, signature.args[0], array,
                                            arguments[1:])
-        address, flag = builder.bitcast(element, cgutils.voidptr_t), ir.IntType(32)
+        address, flag = builder.bitcast(element, cgutils.voidptr_t), cgutils.ir.IntType(32)
         prefetch = builder.module.declare_intrinsic(
             "llvm.prefetch", [address.type],
-            ir.FunctionType(ir.VoidType(), [address.type, flag, flag, flag]))
+            cgutils.ir.FunctionType(cgutils.ir.VoidType(), [address.type, flag, flag, flag]))
         read, keep, data = flag(0), flag(3), flag(1)
         builder.call(prefetch, [address, read, keep, data])
         return context.get_dummy_value()

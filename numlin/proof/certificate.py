@@ -19,7 +19,7 @@ import json
 
 import numpy as np
 
-from numlin.files import replacing
+from numlin.files import write_json
 from numlin.proof.rational import decimal
 
 PLACES = 50
@@ -47,8 +47,7 @@ def write(path, proof, digits, images, labels):
     }
     text = json.dumps(body, sort_keys=True, separators=(",", ":"))
     body["sha256"] = hashlib.sha256(text.encode()).hexdigest()
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(body, indent=1) + "\n")
+    write_json(path, body)
 
 
 def _runs(numbers):

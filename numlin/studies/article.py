@@ -7,7 +7,6 @@ Then every test image is moved by -y eps sign(w) for 101 values of eps. Beside t
 global minima of the three robust objectives (`numlin.optimum`), from which ten epochs stay far.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +18,7 @@ from numlin.attacks import radii, robust_accuracy
 from numlin.balls import LINF, PIXEL_BOX, Ball
 from numlin.callbacks import BatchMetrics, EpochMetrics, GradientCollector, WeightSnapshots
 from numlin.environment import environment
-from numlin.files import replacing
+from numlin.files import write_json
 from numlin.model import LinearClassifier
 from numlin.objective import error_rate, objective
 from numlin.optimum import minimise
@@ -197,8 +196,7 @@ class Article:
         """Write models/*.npz and results.json into `folder`, each file whole or not at all."""
         for name, run in (self.runs | self.optima).items():
             run.model.save(Path(folder) / "models" / f"{name}.npz")
-        with replacing(Path(folder) / "results.json") as temporary:
-            temporary.write_text(json.dumps(self.results(), indent=1, allow_nan=False) + "\n")
+        write_json(Path(folder) / "results.json", self.results())
 
 
 def run(source, digits=(0, 1), seed=0, engine="numba"):

@@ -10,7 +10,6 @@ not: inside the box the exact worst case is clip(x - y eps sign(w), 0, 1), and i
 Source: https://adversarial-ml-tutorial.org/linear_models/
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import numpy as np
 from numlin import datasets
 from numlin.balls import LINF, PIXEL_BOX, Ball
 from numlin.environment import environment
-from numlin.files import replacing
+from numlin.files import write_json
 from numlin.losses import LOGISTIC
 from numlin.model import LinearClassifier
 from numlin.objective import robust_margin
@@ -111,8 +110,7 @@ class KolterMadry:
         """Write models/*.npz and results.json into `folder`, each file whole or not at all."""
         for name, model in self.models.items():
             model.save(Path(folder) / "models" / f"{name}.npz")
-        with replacing(Path(folder) / "results.json") as temporary:
-            temporary.write_text(json.dumps(self.results(), indent=1, allow_nan=False) + "\n")
+        write_json(Path(folder) / "results.json", self.results())
 
 
 def run(source, digits=(0, 1), seed=0, engine="numba", n_seeds=8):

@@ -5,7 +5,6 @@ the classifier that attains it is tested, on clean images and under the attack i
 to the l-inf margin eps* of the training set the minimum is 0.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import numpy as np
 
 from numlin import datasets
 from numlin.environment import environment
-from numlin.files import replacing
+from numlin.files import write_json
 from numlin.objective import error_rate
 from numlin.optimum import Margin, margin, path
 from numlin.studies.clock import Clock
@@ -93,8 +92,7 @@ class Price:
 
     def save(self, folder):
         """Write price.json into `folder`, whole or not at all."""
-        with replacing(Path(folder) / "price.json") as temporary:
-            temporary.write_text(json.dumps(self.results(), indent=1, allow_nan=False) + "\n")
+        write_json(Path(folder) / "price.json", self.results())
 
 
 def run(source, digits, grid):

@@ -6,7 +6,6 @@ added to the test images, and each victim classifies them: a black-box attack, f
 of the victim is that it is linear too. The victims' own attacks stand beside it.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 from numlin import datasets
 from numlin.attacks import attack
 from numlin.environment import environment
-from numlin.files import replacing
+from numlin.files import write_json
 from numlin.model import LinearClassifier
 from numlin.objective import score
 from numlin.progress import Progress
@@ -83,8 +82,7 @@ class Transfer:
 
     def save(self, folder):
         """Write results.json into `folder`, whole or not at all."""
-        with replacing(Path(folder) / "results.json") as temporary:
-            temporary.write_text(json.dumps(self.results(), indent=1, allow_nan=False) + "\n")
+        write_json(Path(folder) / "results.json", self.results())
 
 
 def run(source, digits=(0, 1), seed=0, engine="numba", eps=EPS):
