@@ -1,0 +1,115 @@
+"""The kernels: implementation and storage x batch size x eps, held against one `X @ w`.
+
+An epoch goes through all rows in shuffled order unless it says "block shuffle", of 1024 rows, or
+"file order", in both of which the processor reads ahead by itself. It starts where five epochs of
+training left w, with warm caches. Its operations are those of every margin and of the gradient of
+the active samples; its bytes those of X, once. Processor time.
+"""
+
+from functools import cache
+
+import numpy as np
+
+from bench import limits
+from bench.data import BATCH, EPS, expect_close, numpy_epoch, start
+from bench.timing import Case, measure
+from numlin import kernels
+
+STORAGES = ("float64", "float32", "uint8")
+BASELINE = "X @ w float32"
+
+# How far an epoch in the type of the weights may be from one in float64: the mean loss, by the
+# rounding of a sum of 784 terms; the weights by some samples whose margin rounds to the other
+# side of 1, each a step of learning_rate / batch_size, and in robust training by the weights
+# that cross 0 a step sooner or later, eps * learning_rate each.
+LOSS_TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
+STEPS_TOLERANCE = {"float64": 1e-8, "float32": 20}
+
+
+def rows(data, options):
+    """Rows of the group `kernels`."""
+    n_rounds = 7 if options.quick else 60
+    return measure("kernels", cases(data, options.quick), n_rounds, 0.5 if options.quick else 6)
+
+
+def cases(data, quick=False):
+    """The cases of the group: limits, baselines, kernels in three orders; fewer if `quick`."""
+    stored = {storage: data.stored(storage) for storage in STORAGES}
+    found = limits.cases(stored["float32"])
+    found += [product(stored[real], real) for real in ("float32", "float64")]
+    exact = cache(lambda *key: numpy_epoch(
+        stored["float64"], data.y.astype(np.float64), start(data, *key), np.float64))
+    grid = [(eps, size) for size in (1, BATCH, len(data.y)) for eps in EPS
+            if size == BATCH or eps == 0.1 or not quick]
+    for key in grid:
+        for storage in STORAGES:
+            found.append(epoch("numba", stored[storage], data, key, exact))
+        found.append(epoch("numpy", stored["float32"], data, key, exact))
+    for order in ("block shuffle", "file order"):
+        for storage in STORAGES:
+            found.append(epoch("numba", stored[storage], data, (0.1, BATCH, order), exact))
+    return found
+
+
+def product(X, real):
+    """One X @ w of NumPy: the least that anything that looks at every sample can do."""
+    w = np.linspace(-1, 1, X.shape[1]).astype(real)
+
+    def check():
+        exact = X[:100].astype(np.float64) @ w
+        expect_close("X @ w", (X @ w)[:100], exact, 1e-3 if real == "float32" else 1e-11)
+
+    return Case(f"X @ w {real}", lambda: X @ w, check, rows=len(X), n_bytes=X.nbytes,
+                flops=2 * X.size, real=real, baseline=BASELINE, note="NumPy, BLAS, one thread")
+
+
+class Epoch:
+    """One call of `sgd_epoch`, compiled ("numba") or its twin ("numpy"), with all its arguments.
+
+    X (n_samples, n_features), y (n_samples,); calling trains `w` (n_features,) on, `reset` puts
+    it back to the start.
+    """
+
+    def __init__(self, engine, X, y, start):
+        real = np.float64 if X.dtype == np.float64 else np.float32
+        self.start = start
+        self.w = start.w.astype(real)
+        n_batches = -(-len(start.order) // start.batch_size)
+        self.kernel = kernels.load(engine).sgd_epoch
+        self.data = tuple(map(kernels.frozen, (X, y, start.order)))
+        self.rates = kernels.frozen(np.full(n_batches, start.learning_rate))
+        self.room = np.empty(start.batch_size, real), np.empty_like(self.w), np.empty(0)
+        self.screen = kernels.no_screen(self.w)
+
+    def reset(self):
+        """Back to the start."""
+        self.w[:] = self.start.w
+
+    def __call__(self):
+        b, eps, batch_size = self.start.b, self.start.eps, self.start.batch_size
+        return self.kernel(*self.data, self.w, b, eps, kernels.HINGE, kernels.LINF, self.rates,
+                           batch_size, True, False, *self.room, self.screen)
+
+
+def epoch(engine, X, data, key, exact):
+    """The case of an epoch of numlin's kernel, or its twin, on X (n_samples, n_features).
+
+    `key` is what `bench.data.start` takes, and exact(*key) the plain loop's result in float64.
+    """
+    steps = start(data, *key)
+    run = Epoch(engine, X, data.y, steps)
+    real = run.w.dtype.name
+    eps, batch_size, order = (*key, "shuffled")[:3]
+    what = {"numba": "kernel", "numpy": "twin"}[engine]
+    size = "full" if batch_size == len(X) else batch_size
+    name = f"{what} {X.dtype} batch {size} eps {eps:g}" + f", {order}" * (order != "shuffled")
+    w, _, loss, n_active = exact(*key)
+
+    def check():
+        run.reset()
+        expect_close(f"{name}, loss", run()[2] / len(X), loss, LOSS_TOLERANCE[real])
+        step = steps.learning_rate * max(1 / batch_size, eps)
+        expect_close(f"{name}, w", run.w, w, STEPS_TOLERANCE[real] * step)
+
+    return Case(name, run, check, run.reset, rows=len(X), n_bytes=X.nbytes, real=real,
+                flops=2 * X.shape[1] * (len(X) + n_active), baseline=BASELINE)

@@ -1,0 +1,64 @@
+"""What this machine can do at best, on one thread: read memory, and multiply and add.
+
+Both kernels are as plain as the ones they are a limit for, and compiled with the same options.
+"""
+
+import numpy as np
+
+from bench.timing import FMA_LIMIT, READ_LIMIT, Case, WrongResult
+from numlin.kernels.jit import jit, wide_vectors
+
+DEGREE = 16  # multiply-adds for every number that is loaded
+IN_CACHE = 2048  # numbers: they stay in the first-level cache
+
+
+@jit
+def read(words):
+    """Sum of all words (n,)."""
+    wide_vectors()
+    total = 0
+    for j in range(words.size):
+        total += words[j]
+    return total
+
+
+@jit
+def multiply_add(x, repeats, out):
+    """out[j] += 1 + x + ... + x^DEGREE at x[j] by Horner's rule, `repeats` times."""
+    wide_vectors()
+    one = x.dtype.type(1)
+    for _ in range(repeats):
+        for j in range(x.size):
+            value = one
+            for _ in range(DEGREE):
+                value = value * x[j] + one
+            out[j] += value
+
+
+def cases(X, repeats=2000):
+    """The limits as cases: reading X (n_samples, n_features) in order, multiply-adds."""
+    words = X.reshape(-1)[: X.size // 8 * 8].view(np.int64)
+
+    def check():
+        if read(words) != words.sum():
+            raise WrongResult(f"{READ_LIMIT}: found {read(words)}, expected {words.sum()}")
+
+    return [
+        Case(READ_LIMIT, lambda: read(words), check, n_bytes=words.nbytes,
+             note=f"the {words.nbytes / 1e6:.0f} MB of X {X.dtype}, in order"),
+        *(_multiply_add(real, repeats) for real in FMA_LIMIT),
+    ]
+
+
+def _multiply_add(real, repeats):
+    x, out = np.full(IN_CACHE, 0.5, real), np.zeros(IN_CACHE, real)
+
+    def check():
+        out[:] = 0
+        multiply_add(x, 1, out)
+        series = 2 - 0.5**DEGREE
+        if not np.array_equal(out, np.full(IN_CACHE, series, real)):
+            raise WrongResult(f"{FMA_LIMIT[real]}: found {out[0]}, expected {series}")
+
+    return Case(FMA_LIMIT[real], lambda: multiply_add(x, repeats, out), check, real=real,
+                flops=2 * DEGREE * IN_CACHE * repeats, note="Horner's rule, in first-level cache")
