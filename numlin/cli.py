@@ -93,11 +93,12 @@ def _parser():
 
     optimum = command("optimum", "find and certify the global minimum of the robust hinge")
     _data_options(optimum)
-    optimum.add_argument("--eps", type=float, nargs="+", default=[0.1, 0.2, 0.3])
+    optimum.add_argument("--eps", type=float, nargs="+", help="default: 0.1 0.2 0.3")
     optimum.add_argument("--margin", action="store_true",
                          help="instead, the largest eps at which all can be separated robustly")
     optimum.add_argument("--exact", action="store_true", help="prove it in exact arithmetic")
-    optimum.add_argument("--certificate", metavar="FILE", help="write the exact proof (one --eps)")
+    optimum.add_argument("--certificate", type=Path, metavar="FILE",
+                         help="write the exact proof; of several eps, to FILE's name-EPS each")
     optimum.add_argument("--json", action="store_true", help="print JSON instead of a table")
     optimum.add_argument("--path", type=_grid, metavar="FROM:TO:STEP",
                          help="a whole grid of eps, with eps*, results and figures")
@@ -116,14 +117,14 @@ def _parser():
 
 
 def _grid(text):
-    """The numbers of "0:0.5:0.01", ends included, each the decimal that it would be written as."""
+    """The decimals FROM, FROM + STEP, ... up to TO of "0:0.5:0.01"."""
     try:
         low, high, step = map(Decimal, text.split(":"))
-        if 0 <= low <= high and step > 0:
+        if 0 <= low <= high and step > 0 and (high - low) / step <= 1000:
             return [float(low + k * step) for k in range(int((high - low) / step) + 1)]
     except (ArithmeticError, ValueError):
         pass
-    message = f"found {text!r}, expected FROM:TO:STEP with 0 <= FROM <= TO and STEP > 0"
+    message = f"found {text!r}, expected FROM:TO:STEP, 0 <= FROM <= TO, STEP > 0, 1001 at the most"
     raise argparse.ArgumentTypeError(message)
 
 

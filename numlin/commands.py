@@ -139,7 +139,8 @@ def evaluate(options):
     print(f"{options.model} on {_title(source.name, digits)}, {options.norm} ball\n")
     strengths = [f"{kind} {eps:g}" for kind in ("eps", "box") for eps in options.eps]
     print(table(["split", "images", "error", *strengths], rows))
-    if model.loss == "hinge" and model.norm == "linf" and model.bounds is None:
+    free_linf = model.norm == "linf" and model.bounds is None
+    if model.loss == "hinge" and (free_linf or model.eps == 0):
         print("\n" + _gap(model, digits, source))
 
 
@@ -175,19 +176,25 @@ def attack(options):
 
 def optimum(options):
     """Find the global minimum of the robust hinge, certify it, and prove it if asked."""
+    if options.path and (options.eps or options.margin or options.exact or options.certificate):
+        raise ValueError("--path goes with none of --eps, --margin, --exact, --certificate")
+    if options.margin and options.eps:
+        raise ValueError("--margin finds an eps, and goes with no --eps")
     if options.path:
         return _path(options)
-    if options.certificate and not options.margin and len(options.eps) != 1:
-        raise ValueError(f"--certificate: found {len(options.eps)} values of --eps, expected one")
+    wanted = ["margin"] if options.margin else options.eps or [0.1, 0.2, 0.3]
     source, digits = _source(options), options.digits or (0, 1)
     X, y = datasets.load("train", digits, np.uint8, source)
     X_test, y_test = datasets.load("test", digits, np.float64, source)
     records = []
-    with Progress("solving", 1 if options.margin else len(options.eps)) as progress:
-        for eps in ["margin"] if options.margin else options.eps:
+    with Progress("solving", len(wanted)) as progress:
+        for eps in wanted:
             found, record = _solve(X, y, X_test, y_test, eps)
             if options.exact or options.certificate:
-                record |= _prove(X, y, found, digits, source, options.certificate)
+                path = options.certificate
+                if path and len(wanted) > 1:
+                    path = path.with_stem(f"{path.stem}-{eps}")
+                record |= _prove(X, y, found, digits, source, path)
             records.append(record)
             progress.advance()
     if options.json:
@@ -202,8 +209,8 @@ def optimum(options):
         if "exact" in record:
             exact = textwrap.shorten(record["exact"].replace("/", " / "), 300, placeholder="...")
             print(f"\neps {record['eps']}, proved in integers: {record['decimal']}...\n= {exact}")
-    if options.certificate:
-        print(f"\nCertificate written to {options.certificate}")
+        if "certificate" in record:
+            print(f"\nCertificate written to {record['certificate']}")
 
 
 _CELLS = {
@@ -222,14 +229,19 @@ def _solve(X, y, X_test, y_test, eps):
 
     if eps == "margin":
         found = optimum.margin(X, y)
+        if found.lower == 0:
+            raise ValueError(
+                "no hyperplane was found that separates the classes: the l-inf margin is at most "
+                f"{found.upper:.3g}"
+            )
         value, bound, attacked = found.lower, found.upper, found.lower
-        relative_gap = (bound - value) / value if value else 0.0
+        relative_gap = (bound - value) / value
     else:
         found = optimum.minimise(X, y, eps)
         value, bound, attacked = found.objective, found.lower_bound, eps
         relative_gap = found.relative_gap
-        if not found.converged:
-            print(f"eps {eps:g}: the budget of pivots ran out, see the gap", file=sys.stderr)
+        if not found.certified:
+            print(f"eps {eps:g}: not certified to 1e-9, see the gap", file=sys.stderr)
     return found, {
         "eps": eps,
         "value": value,
@@ -252,7 +264,8 @@ def _prove(X, y, found, digits, source, certificate_path):
         images, labels = (idx.read(source.paths[f"train-{kind}"]) for kind in ("images", "labels"))
         certificate.write(certificate_path, proof, digits, images, labels)
     decimal = rational.decimal(proof.value, certificate.PLACES)
-    return {"exact": str(proof.value), "decimal": decimal}
+    written = {"certificate": str(certificate_path)} if certificate_path else {}
+    return {"exact": str(proof.value), "decimal": decimal, **written}
 
 
 def _path(options):

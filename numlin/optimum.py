@@ -63,7 +63,7 @@ class Optimum:
 
     `multipliers` (n_samples,) are the dual a, and `basis` says which equations fix w and b.
     `lower_bound` holds for every linear classifier, also if `converged` is False because
-    `n_pivots` reached the budget.
+    `n_pivots` reached the budget or rounding misled the last of them.
     """
 
     eps: float
@@ -75,6 +75,11 @@ class Optimum:
     basis: Basis
     n_pivots: int
     converged: bool
+
+    @property
+    def certified(self):
+        """Whether the relative gap is at most 1e-9."""
+        return self.relative_gap <= GAP
 
     @property
     def gap(self):
@@ -90,7 +95,7 @@ class Optimum:
 @dataclass(frozen=True)
 class Margin:
     """The l-inf margin eps* lies in [`lower`, `upper`]: `w`, `b` prove the one, `multipliers`
-    (n_samples,) the other. Both are 0 when no hyperplane separates the classes."""
+    (n_samples,) the other. `lower` is 0 when no hyperplane that separates was found."""
 
     lower: float
     upper: float
@@ -114,7 +119,8 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     start : Optimum
         A minimum of the same data at another radius, to start from.
     budget : int
-        Number of pivots after which to stop; the result says so in `converged`.
+        Number of pivots after which to stop; the result says so in `converged`, and has the gap
+        reached. The bound may take as many again.
 
     Returns
     -------
@@ -141,6 +147,12 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     """
     X, y = _checked(X, y)
     validation.check_number("eps", eps)
+    if X.dtype != np.uint8:
+        unit = 2.0 ** np.ceil(np.log2(np.abs(X).max() or 1))  # a power of two divides exactly
+        if not 1 / 16 <= unit <= 16:
+            found = minimise(X / unit, y, eps / unit, start, budget)
+            return replace(found, eps=eps, w=found.w / unit)
+    eps = float(eps)
     price = np.append(np.full(X.shape[1], float(eps)), 0.0)
     problem = Problem(X, y, price, np.zeros_like(price), 1 / len(y))
     v, basis = np.zeros_like(price), EMPTY
@@ -152,9 +164,12 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     if least > 0:  # robustly separated: then all margins can be lifted to 1 and a little more
         v = v * ((1 + 1e-9) / least)
     objective = float(np.maximum(problem.residuals(v), 0).mean())
+    rare = min((y > 0).mean(), (y < 0).mean())
+    if objective > 2 * rare:  # rounding: the frequent class is a better answer than this corner
+        v[:-1], v[-1], objective = 0, np.sign(y.sum()), 2 * rare
     converged, bound = corner.ending == OPTIMAL or objective == 0, 0.0
-    if converged and objective > 0 and eps > 0:
-        bound = min(objective, lower_bound(a, _inner(problem, corner), X, y, eps))
+    if objective > 0 and eps > 0:
+        bound = min(objective, lower_bound(a, _inner(problem, corner, budget), X, y, eps))
     optimum = Optimum(
         eps, v[:-1], v[-1], objective, bound, a, corner.basis, corner.n_pivots, converged
     )
@@ -204,8 +219,9 @@ def margin(X, y):
     -----
     `lower` is the margin of w, b. `upper` comes from the dual: for all a >= 0 with
     sum a_i y_i = 0 no margin exceeds ||sum a_i y_i x_i||_inf / sum a_i, half the distance of two
-    points of the convex hulls. Both are moved to the safe side of rounding. They hold always and
-    meet for margins above 1e-4.
+    points of the convex hulls. Both are moved to the safe side of rounding and hold always. They
+    meet for margins above 1e-4; for smaller ones, and where no hyperplane separates the classes,
+    `lower` is 0 and `upper` about 1e-4 or less.
     """
     X, y = _checked(X, y)
     toll = np.append(np.full(X.shape[1], TOLL), 0.0)
@@ -214,10 +230,9 @@ def margin(X, y):
     w, b, a = corner.v[:-1], corner.v[-1], multipliers(problem, corner)
     norm, slip = np.abs(w).sum(), (w.size + 8) * ROUNDING
     least = (1 - problem.residuals(corner.v)).min() - slip * (norm + abs(b))
-    if least <= 0:
-        return Margin(0.0, 0.0, w, b, a, corner.basis)
+    lower = least / norm * (1 - slip) if least > 0 else 0.0
     mass, reach = _balanced(np.maximum(a, 0), X, y)
-    return Margin(least / norm * (1 - slip), reach / mass * (1 + slip), w, b, a, corner.basis)
+    return Margin(lower, reach / mass * (1 + slip), w, b, a, corner.basis)
 
 
 def path(X, y, grid):
@@ -242,11 +257,11 @@ def _checked(X, y):
     return X, validation.check_signs(y, len(X)).astype(float)
 
 
-def _inner(problem, corner):
+def _inner(problem, corner, budget):
     """Multipliers (n_samples,) optimal for eps (1 - INWARDS): strictly feasible for eps."""
     t = corner.tableau._replace(price=problem.price * (1 - INWARDS))
     outside = outside_sums(problem, corner.working, corner.below)
-    descend(t, problem.unit, outside, BUDGET)
+    descend(t, problem.unit, outside, budget)
     return multipliers(problem, replace(corner, tableau=t))
 
 

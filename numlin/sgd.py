@@ -203,7 +203,8 @@ def fit_many(jobs, n_threads=None):
     jobs = list(jobs)
     for _, _, training in jobs:
         training.validate()
-    checked = {id(X): check_inputs(X) for X, _, _ in jobs}
+    distinct = {id(X): X for X, _, _ in jobs}
+    checked = {key: check_inputs(X) for key, X in distinct.items()}
     with (
         ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
         Progress("training", len(jobs)) as progress,

@@ -127,11 +127,51 @@ FORGERIES = [
     (lambda claim, y: {"kind": "other"}, "kind"),
     (lambda claim, y: {"weights": {}}, "value of w, b"),
     (lambda claim, y: halved(claim), "value of a"),
-    (lambda claim, y: {"bias": None}, "not a certificate"),
+    (lambda claim, y: {"bias": None}, "whole numbers"),
+    (lambda claim, y: {"bias": float(claim["bias"])}, "whole numbers"),
+    (lambda claim, y: {"scale": " " + claim["scale"]}, "whole numbers"),
+    (lambda claim, y: {"weights": {"0" + j: v for j, v in claim["weights"].items()}}, "whole num"),
+    (lambda claim, y: {"multipliers": None}, "not a certificate"),
+    (lambda claim, y: {"note": "eps* = 0.4"}, "entries"),
+    (lambda claim, y: {"eps": "2/20"}, "fraction eps"),
+    (lambda claim, y: {"eps": "1e999999999"}, "fraction eps"),
+    (lambda claim, y: {"eps": float("inf")}, "not a certificate"),
+    (lambda claim, y: {"digits": [3.0, 7.0]}, "digits"),
+    (lambda claim, y: {"digits": [3, 3]}, "digits"),
+    (lambda claim, y: {"digits": [3, 9]}, "images of both digits"),
+    (lambda claim, y: {"below": [[0, 10**9], [0, -(10**9)]]}, "runs below"),
+    (lambda claim, y: {"below": [[0, False]]}, "runs below"),
+    (lambda claim, y: {"decimal": claim["decimal"] + " "}, "decimal"),
+    (lambda claim, y: {"decimal": "0_" + claim["decimal"][2:]}, "decimal"),
+    (lambda claim, y: {"decimal": "0."}, "decimal"),
+]
+MARGIN_FORGERIES = [
+    (lambda claim: {"eps": "1"}, "kind"),
+    (lambda claim: {"below": [[0, 1]]}, "kind|each once|sum a_i y_i"),
+    (lambda claim: {"kind": "minimum"}, "."),
+    (lambda claim: {"multipliers": dict.fromkeys(claim["multipliers"], "1")}, "."),
 ]
 
 
-@pytest.mark.parametrize("forge, message", FORGERIES, ids=[str(claim) for _, claim in FORGERIES])
+@pytest.mark.parametrize("forge, message", MARGIN_FORGERIES)
+def test_a_forged_margin_is_refused(files, monkeypatch, forge, message):
+    path, _ = written(files, "margin")
+    monkeypatch.setattr(verifier, "_check_digest", lambda claim: None)
+    claim = json.loads(path.read_text())
+    path.write_text(json.dumps(claim | forge(claim)))
+    with pytest.raises(verifier.CertificateError, match=message):
+        verify(path)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"kind": 1, "kind": 2}', "\xff"])
+def test_a_file_that_is_no_certificate_is_refused_by_name(files, text):
+    folder, _, _ = files
+    (folder / "c.json").write_text(text)
+    with pytest.raises(verifier.CertificateError, match="c.json"):
+        verify(folder / "c.json")
+
+
+@pytest.mark.parametrize("forge, message", FORGERIES, ids=lambda value: str(value)[:20])
 def test_a_forged_certificate_is_refused_for_what_is_false(files, monkeypatch, forge, message):
     path, _ = written(files, "minimum")
     monkeypatch.setattr(verifier, "_check_digest", lambda claim: None)

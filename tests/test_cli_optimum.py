@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
-from numlin import cli, datasets
+from numlin import cli, datasets, optimum
 from numlin.model import LinearClassifier
 from numlin.objective import objective
 
@@ -48,6 +48,24 @@ def test_a_certificate_is_written_and_verified_and_refused_when_a_digit_changes(
     assert code == 2 and "the claim is false" in complaint
 
 
+def test_of_several_radii_each_has_a_certificate_of_its_own(strokes_source, tmp_path, capsys):
+    eps = ("--eps", 0.25, 0.3)
+    code, out, _ = numlin(capsys, "optimum", *SYNTHETIC, *eps, "--certificate", tmp_path / "p.json")
+    assert code == 0
+    for name, fraction in (("p-0.25.json", "1/4"), ("p-0.3.json", "3/10")):
+        assert name in out
+        code, printed, _ = numlin(capsys, "verify", tmp_path / name, *SYNTHETIC)
+        assert code == 0 and f"eps = {fraction}" in printed
+
+
+def test_without_a_separating_hyperplane_there_is_no_margin(strokes_source, capsys, monkeypatch):
+    X, y = np.array([[7], [7]], np.uint8), np.array([-1, 1])
+    nothing = optimum.margin(X, y)
+    monkeypatch.setattr(optimum, "margin", lambda *_: nothing)
+    code, _, complaint = numlin(capsys, "optimum", *SYNTHETIC, "--margin", "--exact")
+    assert code == 2 and "no hyperplane was found that separates" in complaint
+
+
 def test_the_margin_is_found_proved_and_verified(strokes_source, tmp_path, capsys):
     path = tmp_path / "margin.json"
     code, out, _ = numlin(capsys, "optimum", *SYNTHETIC, "--margin", "--certificate", path)
@@ -59,7 +77,7 @@ def test_the_margin_is_found_proved_and_verified(strokes_source, tmp_path, capsy
 def test_a_path_is_tabulated_saved_and_drawn(strokes_source, tmp_path, capsys):
     out = tmp_path / "price"
     code, printed, _ = numlin(capsys, "optimum", *SYNTHETIC, "--path", "0:0.3:0.1", "--out", out)
-    assert code == 0 and "eps* = " in printed
+    assert code == 0 and "l-inf margin eps* of the training set" in printed
     results = json.loads((out / "price.json").read_text())
     assert results["eps"] == [0.0, 0.1, 0.2, 0.3]
     assert (np.diff(results["minimum"]) >= 0).all() and results["minimum"][0] == 0
@@ -83,7 +101,9 @@ def test_evaluate_reports_the_gap_to_the_optimum(strokes_source, tmp_path, capsy
 
 @pytest.mark.parametrize("arguments, message", [
     (["--eps", "-0.1"], "eps: found -0.1"),
-    (["--eps", "0.1", "0.2", "--certificate", "x.json"], "--certificate: found 2 values of --eps"),
+    (["--path", "0:0.1:0.1", "--certificate", "x.json"], "--path goes with none of"),
+    (["--margin", "--eps", "0.1"], "--margin finds an eps"),
+    (["--eps", "nan"], "eps: found nan"),
     (["--digits", "3", "3"], "digits: found"),
 ])
 def test_a_mistake_is_one_line_and_exit_code_2(strokes_source, capsys, arguments, message):

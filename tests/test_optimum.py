@@ -133,11 +133,64 @@ def test_no_random_classifier_is_below_the_bound(seed):
 
 def test_a_budget_that_runs_out_is_reported_with_its_gap():
     X, y = problem(0)
-    found = optimum.minimise(X, y, 0.1, budget=3)
-    least = optimum.minimise(X, y, 0.1).objective
-    assert not found.converged and found.n_pivots == 3
+    found = optimum.minimise(X, y, 0.01, budget=3)
+    least = optimum.minimise(X, y, 0.01).objective
+    assert not found.converged and not found.certified and found.n_pivots == 3
     assert found.lower_bound <= least < found.objective
     assert found.gap >= found.objective - least
+
+
+def test_without_a_strictly_feasible_point_an_infeasible_one_proves_nothing():
+    X, y = np.array([[255, 0], [0, 0]], np.uint8), np.array([1, -1])
+    a = np.array([0.5, 0.5])  # means 1 apart in l-inf, so infeasible for eps < 1/2
+    assert optimum.lower_bound(a, a, X, y, 0.3) == 0
+    assert optimum.lower_bound(a, a, X, y, 0.6) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_masses_and_reaches_are_on_the_safe_side_of_the_exact_ones(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.integers(0, 256, (200, 5)).astype(np.uint8)
+    y, a = rng.choice([-1.0, 1.0], 200), rng.random(200) / 200
+    a[y > 0] *= a[y < 0].sum() / a[y > 0].sum()
+    mass, reach = optimum._balanced(a, X, y)
+    exact = [Fraction(v) for v in a]
+    heavy = [sum(v for v, sign in zip(exact, y, strict=True) if sign == s) for s in (-1, 1)]
+    exact = [v * min(heavy) / heavy[int(sign > 0)] for v, sign in zip(exact, y, strict=True)]
+    pulls = [
+        sum(v * int(sign) * int(x) for v, sign, x in zip(exact, y, column, strict=True))
+        for column in X.T
+    ]
+    assert mass <= sum(exact) and reach >= max(map(abs, pulls)) / 255
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-9, 1e12, 1e150])
+def test_pixels_of_any_size_are_solved_alike(unit):
+    X, y = problem(4)
+    X = X / 255
+    found, expected = optimum.minimise(X * unit, y, 0.05 * unit), optimum.minimise(X, y, 0.05)
+    assert found.objective == pytest.approx(expected.objective, rel=1e-9)
+    assert found.certified and expected.certified
+    np.testing.assert_allclose(found.w * unit, expected.w, atol=1e-6)
+
+
+def test_no_answer_is_worse_than_always_naming_the_frequent_class():
+    X, y = np.array([[0], [255]], np.uint8), np.array([-1, 1])
+    for eps in (0.4999999999, 0.5, 3.0):
+        assert optimum.minimise(X, y, eps).objective <= 1
+
+
+@pytest.mark.parametrize("eps", [5e-324, 1e-310, 1e-12, 1e300])
+def test_radii_of_any_size_give_a_bound_that_holds(eps):
+    X = np.array([[0, 9], [9, 9], [0, 9], [9, 0]], np.uint8)
+    found = optimum.minimise(X, np.array([-1, 1, 1, -1]), eps)
+    assert 0 <= found.lower_bound <= found.objective <= 1
+
+
+@pytest.mark.parametrize("distance", [1e-3, 1e-4, 1e-6, 1e-9])
+def test_the_interval_of_the_margin_holds_for_tiny_margins_too(distance):
+    found = optimum.margin(np.array([[0.0], [distance]]), np.array([-1, 1]))
+    assert found.lower <= distance / 2 <= found.upper <= max(1e-4, distance)
 
 
 def test_scaling_pixels_and_eps_together_scales_the_weights():
@@ -184,7 +237,8 @@ def test_identical_images_with_both_labels_cost_what_the_bias_leaves(eps):
     found = optimum.minimise(X, y, eps)
     assert found.objective == pytest.approx(2 / 3, abs=1e-15)  # b = 1: losses 0, 0, 2
     assert rational.prove(X, y, found).value == Fraction(2, 3)
-    assert optimum.margin(X, y).upper == 0
+    margin = optimum.margin(X, y)
+    assert margin.lower == 0 and 0 <= margin.upper < 1e-12
 
 
 def test_more_samples_than_a_working_set_are_all_respected(monkeypatch):

@@ -148,9 +148,8 @@ def solve(B, right):
     B (k, k) and right (k,) hold integers. Raises ProofError if B is singular modulo `PRIME`.
     """
     inverse = _inverse((B % PRIME).astype(np.int64))
-    norms = np.linalg.norm(np.column_stack([B, right]).astype(float), axis=1)
-    bits = np.log2(np.maximum(norms, 1)).sum() + len(B)
-    limit = 1 << int(bits)  # Hadamard: above all numerators and the denominator
+    sizes = np.abs(np.column_stack([B, right]).astype(object)).sum(axis=1)
+    limit = 1 << sum(int(size).bit_length() for size in sizes)  # Hadamard: above every determinant
     fits = len(B) * int(np.abs(B).max(initial=1)) * PRIME < 2**62
     wide, rest = (B, right) if fits else (B.astype(object), right.astype(object))
     digits, modulus = [], 1
@@ -212,7 +211,7 @@ def _integers(X):
 
 def _matrix(X, y, p, q, basis, rows):
     """Rows of B, as at the top of this module, for some samples: (len(rows), k)."""
-    number = np.int64 if q < 2**31 else object
+    number = np.int64 if max(p, q) < 2**31 else object
     signs, is_bias = basis.signs.astype(int).astype(number), basis.coordinates == X.shape[1]
     pixels = X[np.ix_(rows, np.where(is_bias, 0, basis.coordinates))].astype(number)
     signed = np.where(is_bias, 255, pixels) * (q * signs) * y[rows][:, None]

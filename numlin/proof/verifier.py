@@ -21,11 +21,18 @@ weighted by a_i, and that is at most ||w'||_1 times the left-hand side.
 
 import hashlib
 import json
+import re
 from fractions import Fraction
 
 import numpy as np
 
 from numlin import idx
+
+
+ENTRIES = set(
+    "kind digits images labels eps value decimal weights bias scale multipliers multipliers_scale "
+    "below sha256".split()
+)
 
 
 class CertificateError(ValueError):
@@ -47,15 +54,41 @@ def verify(certificate, images, labels):
     """
     try:
         with open(certificate, encoding="utf-8") as file:
-            claim = json.load(file)
+            claim = json.load(file, object_pairs_hook=_each_key_once)
         _check_digest(claim)
+        _check_form(claim)
         X, y = _samples(claim, idx.read(images), idx.read(labels))
         _check_proof(claim, X, y)
     except CertificateError as error:
         raise CertificateError(f"{certificate}: {error}") from None
-    except (AttributeError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+    except (AttributeError, IndexError, KeyError, OverflowError, RecursionError, TypeError,
+            ValueError, ZeroDivisionError) as error:  # fmt: skip
         raise CertificateError(f"{certificate}: not a certificate: {error!r}") from error
     return claim
+
+
+def _each_key_once(pairs):
+    """The object of these pairs, unless a later one would hide an earlier one."""
+    found = dict(pairs)
+    _check("keys, each once", len(found) == len(pairs))
+    return found
+
+
+def _check_form(claim):
+    """Every entry is there, no other is, and each is written in the one way it can be."""
+    _check("entries", set(claim) == ENTRIES)
+    numbers = [claim[key] for key in ("bias", "scale", "multipliers_scale")]
+    for key in ("weights", "multipliers"):
+        numbers += [*claim[key], *claim[key].values()]
+    _check("whole numbers", all(isinstance(n, str) and n == str(int(n)) for n in numbers))
+    for key in ("eps", "value"):
+        _check(f"fraction {key}", re.fullmatch(r"\d+(/\d+)?", claim[key], re.ASCII))
+        _check(f"fraction {key}", claim[key] == str(Fraction(claim[key])))
+    digits = claim["digits"]
+    _check("digits", all(type(digit) is int and 0 <= digit <= 9 for digit in digits))
+    _check("digits", len(digits) == 2 and digits[0] != digits[1])
+    for first, count in claim["below"]:
+        _check("runs below", type(first) is type(count) is int and first >= 0 and count > 0)
 
 
 def _check_digest(claim):
@@ -71,6 +104,8 @@ def _samples(claim, images, labels):
         found = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
         _check(f"sha256 of the {name}", found == claim[name])
     first, second = claim["digits"]
+    _check("uint8 images, one a label", images.dtype == np.uint8 and len(images) == len(labels))
+    _check("images of both digits", (labels == first).any() and (labels == second).any())
     chosen = (labels == first) | (labels == second)
     X = images.reshape(len(images), -1)[chosen]
     return X, np.where(labels[chosen] == second, 1, -1).astype(object)
@@ -110,9 +145,9 @@ def _check_proof(claim, X, y):
         primal, dual = Fraction(min(margins), 255 * norm), Fraction(reach, 255 * mass)
     _check("value of w, b", primal == value)
     _check("value of a", dual == value)
-    digits = claim["decimal"].replace(".", "", 1)
-    places = len(claim["decimal"]) - claim["decimal"].index(".") - 1
-    _check("decimal", int(digits) == value.numerator * 10**places // value.denominator)
+    whole, rest = divmod(value.numerator, value.denominator)
+    decimal = f"{whole}.{rest * 10**50 // value.denominator:050d}"
+    _check("decimal", claim["decimal"] == decimal)
 
 
 def _check(name, holds):

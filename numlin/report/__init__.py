@@ -29,7 +29,7 @@ def write_report(article, path, figures=None):
     Parameters
     ----------
     article : numlin.studies.article.Article
-        X_test (n_test, 784), y_test (n_test,), and the models of its runs.
+        X_test (n_test, 784), y_test (n_test,), and the models of its runs and optima.
     path : str or Path
         The .html file to write.
     figures : dict of Path, optional
@@ -60,7 +60,7 @@ def playground(article):
         "digits": article.dataset["digits"],
         "models": [
             {"name": name, "w": run.model.w.tolist(), "b": run.model.b}
-            for name, run in article.runs.items()
+            for name, run in (article.runs | article.optima).items()
         ],
         "images": [
             {

@@ -55,10 +55,13 @@ class Price:
     @property
     def caption(self):
         """What the table shows."""
-        star = f"{self.margin.lower:.12f}"
+        star = f"is {self.margin.lower:.12f}"
+        if self.margin.lower == 0:
+            star = f"is at most {self.margin.upper:.3g}"
         return (
-            f"Global minimum of the robust hinge; test errors of the classifier that attains it, "
-            f"clean and attacked at eps. The l-inf margin of the training set is eps* = {star}"
+            "Global minimum of the robust hinge; test errors of the classifier that attains it, "
+            f"clean and attacked at eps. The l-inf margin eps* of the training set {star}. Up to "
+            "eps* many classifiers have a loss of 0, and one of them stands for all"
         )
 
     def table(self):
