@@ -1,7 +1,6 @@
 """Time numlin, its peers and this machine; see `python -m bench --help`."""
 
 import argparse
-import json
 import os
 import sys
 from importlib import import_module
@@ -37,10 +36,13 @@ def main(argv=None):
     from bench import data, report
     from bench.machine import environment
     from bench.timing import WrongResult
+    from numlin.files import write_json
 
     chosen = list(GROUPS) if "all" in options.groups else options.groups
     try:
-        old = json.loads(options.compare.read_text()) if options.compare else None
+        old = report.read(options.compare) if options.compare else None
+        if options.json:
+            options.json.parent.mkdir(parents=True, exist_ok=True)
         digits = data.load(options.data_dir)
         result = {
             "environment": environment(), "quick": options.quick, "data": digits.name, "groups": {}
@@ -51,21 +53,19 @@ def main(argv=None):
             result["groups"][group] = rows
             print(report.show(group, rows), flush=True)
         if options.json:
-            options.json.write_text(json.dumps(result, indent=1))
+            write_json(options.json, result)
         if options.draw:
             from bench.draw import draw
 
             draw(result, options.draw)
+        text, regressed = report.compare(old, result) if old else ("", False)
+        print(text, end="\n" * bool(text))
     except (WrongResult, OSError, ValueError) as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("bench: interrupted", file=sys.stderr)
         return 130
-    if not old:
-        return 0
-    text, regressed = report.compare(old, result)
-    print(text)
     return int(regressed)
 
 

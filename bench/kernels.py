@@ -24,6 +24,9 @@ BASELINE = "X @ w float32"
 # that cross 0 a step sooner or later, eps * learning_rate each.
 LOSS_TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 STEPS_TOLERANCE = {"float64": 1e-8, "float32": 20}
+# And w must have gone, on average, the way that it should: an epoch that leaves it where it was
+# is off by all of it.
+WAY_TOLERANCE = {"float64": 1e-6, "float32": 0.1}
 
 
 def rows(data, options):
@@ -103,13 +106,18 @@ def epoch(engine, X, data, key, exact):
     what = {"numba": "kernel", "numpy": "twin"}[engine]
     size = "full" if batch_size == len(X) else batch_size
     name = f"{what} {X.dtype} batch {size} eps {eps:g}" + f", {order}" * (order != "shuffled")
-    w, _, loss, n_active = exact(*key)
+    w, b, loss, n_active = exact(*key)
 
     def check():
         run.reset()
-        expect_close(f"{name}, loss", run()[2] / len(X), loss, LOSS_TOLERANCE[real])
+        found_b, _, loss_sum, _, _ = run()
+        expect_close(f"{name}, loss", loss_sum / len(X), loss, LOSS_TOLERANCE[real])
         step = steps.learning_rate * max(1 / batch_size, eps)
         expect_close(f"{name}, w", run.w, w, STEPS_TOLERANCE[real] * step)
+        expect_close(f"{name}, b", found_b, b, STEPS_TOLERANCE[real] * step)
+        way = np.abs(w - steps.w).mean()
+        away = np.abs(run.w - w).mean() / way if way else 0.0
+        expect_close(f"{name}, w, as a share of its way", away, 0, WAY_TOLERANCE[real])
 
     return Case(name, run, check, run.reset, rows=len(X), n_bytes=X.nbytes, real=real,
                 flops=2 * X.shape[1] * (len(X) + n_active), baseline=BASELINE)

@@ -1,5 +1,6 @@
 """What was measured, as tables for the terminal."""
 
+import json
 from importlib import import_module
 
 import numpy as np
@@ -7,6 +8,9 @@ import numpy as np
 from bench.timing import relative, summary, verdict
 from numlin.text import table
 
+REFERENCES = {"X @ w float32"}
+OWN = ("kernel", "twin", "fit", "screened", "every row", "from radii", "numlin", "steady",
+       "from cache", "compile")  # how the names of numlin's own rows begin
 HEADER = ("median", "min", "IQR", "rounds", "rows/s", "GB/s", "GFLOP/s", "read", "fma", "ratio")
 
 
@@ -66,26 +70,54 @@ def duration(seconds):
 def compare(old, new):
     """Hold every row of `new` against the row of the same name in `old`, two results.
 
+    A row with a baseline is held against it round by round, but only numlin's own rows can
+    regress: where the baseline is numlin's, a slower peer may be a faster numlin.
+
     Returns
     -------
     text : str
     regressed : bool
-        Whether any row is slower.
+        Whether any of numlin's own rows is slower.
+
+    Raises
+    ------
+    ValueError
+        If the two did not do the same work.
     """
+    for key in ("quick", "data"):
+        if old[key] != new[key]:
+            raise ValueError(f"--compare: {key} was {old[key]!r} and is {new[key]!r}")
     lines, regressed = [], False
     for group, rows in new["groups"].items():
         before = {row["name"]: row for row in old["groups"].get(group, ()) if "seconds" in row}
-        for row in rows:
-            if "seconds" not in row or row["name"] not in before:
+        timed = {row["name"]: row for row in rows if "seconds" in row}
+        lines += [(f"{group}: {name}", "", "gone") for name in before if name not in timed]
+        for name, row in timed.items():
+            if name not in before:
                 continue
-            was = relative(before[row["name"]], before.values())
-            said, change = verdict(was, relative(row, rows))
-            regressed |= said == "slower"
-            lines.append((f"{group}: {row['name']}", f"{change:.3f}", said))
+            if any(before[name][key] != row[key] for key in ("rows", "n_bytes", "clock")):
+                raise ValueError(f"--compare: {group}: {name} did other work")
+            was, now = before[name]["seconds"], row["seconds"]
+            if row["baseline"] in REFERENCES:
+                was, now = relative(before[name], before.values()), relative(row, rows)
+            said, change = verdict(np.array(was), np.array(now))
+            regressed |= said == "slower" and name.startswith(OWN)
+            lines.append((f"{group}: {name}", f"{change:.3f}", said))
     if old["environment"] != new["environment"]:
         changed = [key for key in new["environment"]
                    if old["environment"].get(key) != new["environment"][key]]
         lines.append((f"environment differs: {', '.join(changed)}", "", ""))
     text = table(("row", "new / old", "verdict"), lines)
-    note = "times with a baseline are compared as ratios to it, round by round"
+    note = "rows whose baseline is NumPy's X @ w are compared as ratios to it, round by round"
     return f"\n{text}\n{note}", regressed
+
+
+def read(path):
+    """An earlier result, from the file that --json wrote; ValueError names what it is not."""
+    try:
+        result = json.loads(path.read_text())
+        if not {"environment", "quick", "data", "groups"} <= set(result):
+            raise ValueError("entries are missing")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not a result of this benchmark ({error})") from None
+    return result

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.data import BLOCK
-from bench.timing import WrongResult
+from bench.timing import last_line, WrongResult
 from numlin import idx
 from numlin.progress import Progress
 from numlin.sgd import Training, fit
@@ -87,7 +87,7 @@ def _epochs(images, labels, n_rows, small, shuffle):
     done = subprocess.run([sys.executable, "-m", "bench.scale", *map(str, arguments)],
                           env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise WrongResult(f"scale, {n_rows:,} rows: {done.stderr.strip().splitlines()[-1]}")
+        raise WrongResult(f"scale, {n_rows:,} rows: {last_line(done)}")
     found = json.loads(done.stdout)
     base = f"{small:,} rows beside {n_rows:,}, {shuffle}, {SMALL_EPOCHS} epochs"
     memory = f"anonymous memory at most {found['anonymous'] / 1e6:.0f} MB"

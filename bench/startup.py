@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import numlin
-from bench.timing import WrongResult
+from bench.timing import last_line, WrongResult
 from numlin.progress import Progress
 
 PROGRAM = """
@@ -100,7 +100,7 @@ def _run(storage, changes, folder=Path(numlin.__file__).parent.parent):
     done = subprocess.run([sys.executable, "-c", PROGRAM, storage], env=environment, text=True,
                           capture_output=True, cwd=tempfile.gettempdir(), check=False)
     if done.returncode:
-        raise WrongResult(f"startup {storage}: {done.stderr.strip().splitlines()[-1]}")
+        raise WrongResult(f"startup {storage}: {last_line(done)}")
     found = json.loads(done.stdout)
     if not np.isfinite(found["norm"]) or found["norm"] == 0:
         raise WrongResult(f"startup {storage}: the weights are {found['norm']}")

@@ -79,6 +79,12 @@ class Case:
         }
 
 
+def last_line(done):
+    """The last words of a finished process, or its exit code if it died without any."""
+    lines = done.stderr.strip().splitlines()
+    return lines[-1] if lines else f"exit code {done.returncode}"
+
+
 def skipped(name, reason):
     """The row of a case that cannot run here."""
     return {"name": name, "skipped": reason}

@@ -24,7 +24,8 @@ SCHEDULES = {
     "linear": lambda t, n_steps: 1 - t / n_steps,
     "sqrt": lambda t, n_steps: 1 / np.sqrt(t + 1),
 }
-SCREEN_FROM = 20  # epochs: from here on skipping rows gains more than its preparation costs
+SCREEN_FROM = 50  # epochs: from here on skipping rows gains more than its preparation costs
+SCREEN_BATCH = 20  # samples: the bounds are renewed with every batch, which must be worth it
 STARTS = {
     "zero": lambda d: (0.0, 0.0),
     "glorot": lambda d: (math.sqrt(6 / (d + 1)), 0.0),
@@ -193,24 +194,31 @@ def fit_many(jobs, n_threads=None):
     Raises
     ------
     ValueError, DivergenceError
-        As `fit`, for the first job in the list that fails.
+        As `fit`: for a bad parameter or X of any job before any is trained, else for the first
+        job in the list that fails.
 
     Notes
     -----
     A compiled kernel runs without Python's global lock, so threads share memory and still run at
     once. The NumPy engine works too, without the gain.
     """
-    jobs = list(jobs)
+    if n_threads is not None:
+        check_number("n_threads", n_threads, low=1, integer=True)
+    jobs = [(X, y, training or Training()) for X, y, training in jobs]
     for _, _, training in jobs:
         training.validate()
     distinct = {id(X): X for X, _, _ in jobs}
     checked = {key: check_inputs(X) for key, X in distinct.items()}
+    stored = {
+        (id(X), training.dtype): _storage(checked[id(X)], training.dtype)
+        for X, _, training in jobs
+    }
     with (
         ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
         Progress("training", len(jobs)) as progress,
     ):
         def run(X, y, training):
-            result = _fit(checked[id(X)], check_signs(y, len(X)), training)
+            result = _fit(stored[id(X), training.dtype], check_signs(y, len(X)), training)
             progress.advance()
             return result
 
@@ -245,10 +253,16 @@ def epoch_order(n_samples, shuffle_block, rng):
     """
     if not shuffle_block:
         return rng.permutation(n_samples)
+    shuffle_block = min(shuffle_block, n_samples)
     starts = rng.permutation(np.arange(0, n_samples, shuffle_block))
     return np.concatenate([
         start + rng.permutation(min(shuffle_block, n_samples - start)) for start in starts
     ])
+
+
+def _storage(X, dtype):
+    """X (n_samples, n_features) as kernels read it: raw uint8 pixels, or floats of `dtype`."""
+    return kernels.frozen(X if X.dtype == np.uint8 else X.astype(dtype, copy=False))
 
 
 def _fit(X, y, training, callbacks=()):
@@ -284,7 +298,7 @@ class _Loop:
         self.watched = any(callback.on_batch for callback in callbacks)
         self.callbacks = callbacks
         self.kernel = kernels.load(t.engine).sgd_epoch
-        self.X = kernels.frozen(X if X.dtype == np.uint8 else X.astype(dtype, copy=False))
+        self.X = _storage(X, dtype)
         self.y = kernels.frozen(y)
         self.codes = kernels.codes(t.loss, t.norm, t.bounds is not None)
         self.batch_size = min(t.batch_size, len(X))
@@ -305,7 +319,8 @@ class _Loop:
         """Whether rows may be skipped: exact where a margin above 1 costs nothing, and unseen."""
         t = self.state.training
         skippable = t.loss in ("hinge", "squared-hinge") and t.bounds is None
-        return t.engine == "numba" and skippable and not self.watched and t.n_epochs >= SCREEN_FROM
+        long_enough = t.n_epochs >= SCREEN_FROM and self.batch_size >= SCREEN_BATCH
+        return t.engine == "numba" and skippable and long_enough and not self.watched
 
     def run_epoch(self, epoch, order):
         """Visit the samples in `order`: one kernel call, or one a batch if a callback watches."""

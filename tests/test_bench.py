@@ -16,7 +16,7 @@ sys.path.insert(0, str(TOP))
 
 from bench import data as bench_data
 from bench import kernels, peers, report, scale, timing
-from bench.__main__ import _parser
+from bench.__main__ import _parser, main
 from numlin.objective import objective, subgradient
 from numlin.sgd import epoch_order
 
@@ -83,17 +83,77 @@ def test_a_slow_round_cancels_in_ratios_to_the_baseline():
     assert timing.relative(group[1], group).tolist() == [2, 2, 2, 2]
 
 
-def test_compare_finds_the_row_that_regressed_and_names_a_changed_environment():
-    def result(seconds, numpy):
-        return {"environment": {"numpy": numpy},
-                "groups": {"kernels": [row("base", around(1.0)), row("case", seconds, "base")]}}
+def result(kernel, peer=1.0, numpy="1", **changes):
+    """A result of two rows that take about `kernel` and `peer` seconds."""
+    rows = [row("base", around(1.0)), row("kernel", around(kernel, seed=2), "base"),
+            row("peer", around(peer, seed=3), "kernel"), row("kernel, last", around(1.0))]
+    whole = {"environment": {"numpy": numpy}, "quick": False, "data": "mnist"}
+    return whole | {"groups": {"kernels": rows}} | changes
 
-    old = result(around(2.0, seed=1), "1")
-    text, regressed = report.compare(old, result(around(2.0, seed=2), "1"))
+
+def test_compare_finds_the_row_that_regressed_and_names_a_changed_environment():
+    text, regressed = report.compare(result(2.0), result(2.01))
     assert not regressed and "slower" not in text
-    text, regressed = report.compare(old, result(around(2.6, seed=2), "2"))
+    text, regressed = report.compare(result(2.0), result(2.6, numpy="2"))
     assert regressed and "environment differs: numpy" in text
-    assert [line for line in text.splitlines() if "case" in line and line.endswith("slower")]
+    assert [line for line in text.splitlines() if "kernel " in line and line.endswith("slower")]
+
+
+def test_a_faster_kernel_and_a_slower_peer_are_no_regression():
+    text, regressed = report.compare(result(2.0), result(1.5))
+    assert not regressed and "faster" in text
+    text, regressed = report.compare(result(2.0), result(2.0, peer=2.0))
+    assert not regressed and "slower" in text
+
+
+def test_results_of_different_work_are_not_compared():
+    for changes in ({"quick": True}, {"data": "synthetic"}):
+        with pytest.raises(ValueError, match=f"--compare: {next(iter(changes))} was"):
+            report.compare(result(2.0), result(2.0, **changes))
+    longer = {"kernels": [row("kernel", around(2.0), rows=7)]}
+    with pytest.raises(ValueError, match="kernel did other work"):
+        report.compare(result(2.0), result(2.0, groups=longer))
+    text, _ = report.compare(result(2.0), result(2.0, groups={"kernels": []}))
+    assert text.count("gone") == 4
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "7", '{"groups": {}}'])
+def test_a_file_that_is_no_result_is_named_and_refused_before_anything_runs(
+    tmp_path, capsys, content
+):
+    (tmp_path / "old.json").write_text(content)
+    assert main(["kernels", "--compare", str(tmp_path / "old.json")]) == 2
+    assert "old.json: not a result of this benchmark" in capsys.readouterr().err
+
+
+def test_the_exit_code_tells_a_regression(digits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(bench_data, "load", lambda data_dir: digits)
+    speed = {"now": 2.0}
+    monkeypatch.setattr(
+        kernels, "rows", lambda data, options: result(speed["now"])["groups"]["kernels"]
+    )
+    path = str(tmp_path / "old.json")
+    assert main(["kernels", "--json", path]) == 0
+    assert main(["kernels", "--compare", path]) == 0
+    speed["now"] = 3.0
+    assert main(["kernels", "--compare", path]) == 1
+    assert "slower" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("key", [(0.0, 1), (0.0, 100), (0.1, 100), (0.3, 300)])
+def test_an_epoch_that_does_not_train_is_never_timed(digits, key):
+    def exact(*key):
+        y = digits.y.astype(np.float64)
+        return bench_data.numpy_epoch(
+            digits.stored("float64"), y, bench_data.start(digits, *key), np.float64)
+
+    case = kernels.epoch("numpy", digits.stored("float32"), digits, key, exact)
+    case.check()
+    idle = kernels.epoch("numpy", digits.stored("float32"), digits, key, exact)
+    original = idle.run.kernel
+    idle.run.kernel = lambda *a: original(*a[:3], a[3].copy(), *a[4:])
+    with pytest.raises(timing.WrongResult, match="w"):
+        idle.check()
 
 
 def test_all_cases_take_part_in_every_round_unless_they_are_slow(monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
-from numlin import datasets, kernels
+from numlin import datasets, kernels, sgd
 from numlin.callbacks import (
     BatchMetrics,
     Callback,
@@ -117,10 +117,33 @@ def test_over_many_epochs_a_watcher_still_sees_the_score_of_every_sample(blobs):
             self.before = state.w.copy(), state.b
 
     watcher = Scores()
-    watched = fit(X, y, training(eps=0.0, n_epochs=40), [watcher])
-    assert watcher.seen == 40 * 60 - 16 and watched.rows_read.tolist() == [1.0] * 40
-    unwatched = fit(X, y, training(eps=0.0, n_epochs=40))
+    long = {"eps": 0.0, "n_epochs": 80, "batch_size": 20}
+    watched = fit(X, y, training(**long), [watcher])
+    assert watcher.seen == 80 * 60 - 20 and watched.rows_read.tolist() == [1.0] * 80
+    unwatched = fit(X, y, training(**long))
     assert (unwatched.w == watched.w).all() and unwatched.b == watched.b
+
+
+@pytest.mark.parametrize("changes, skips", [
+    ({}, True), ({"loss": "squared-hinge"}, True), ({"norm": "l2"}, True), ({"norm": "l1"}, True),
+    ({"update": "proximal"}, True), ({"average": True}, True),
+    ({"loss": "logistic"}, False), ({"bounds": (0.0, 1.0)}, False), ({"engine": "numpy"}, False),
+    ({"n_epochs": 49}, False), ({"batch_size": 19}, False),
+])
+def test_rows_are_skipped_where_that_is_exact_and_never_change_the_model(
+    rng, monkeypatch, changes, skips
+):
+    y = np.where(np.arange(60) % 2, 1, -1)
+    X = np.clip(0.5 + 0.3 * y[:, None] + rng.normal(0, 0.1, (60, 6)), 0, 1)  # far apart
+    plan = {"eps": 0.01, "n_epochs": 80, "batch_size": 20, "learning_rate": 1.0}
+    plan = training(**(plan | changes))
+    screened = fit(X, y, plan)
+    monkeypatch.setattr(sgd, "SCREEN_FROM", 10**9)
+    full = fit(X, y, plan)
+    assert (screened.w == full.w).all() and screened.b == full.b
+    assert (screened.losses == full.losses).all() and (screened.errors == full.errors).all()
+    assert full.rows_read.tolist() == [1.0] * plan.n_epochs
+    assert (screened.rows_read.min() < 0.5) is np.bool_(skips)
 
 
 def test_a_sum_with_a_hundredth_of_the_step_is_the_mean(blobs):
@@ -225,7 +248,8 @@ def test_divergence_names_the_epoch_and_the_learning_rate(blobs, engine):
     ("reduction", "max", "mean, sum"), ("start", "ones", "zero, glorot, fan-in"),
     ("dtype", "float16", "float32, float64"), ("engine", "cuda", "numba, numpy"),
     ("update", "newton", "subgradient, proximal"), ("bounds", (0.0, 2.0), r"\(0.0, 1.0\)"),
-    ("bounds", 3, r"\(0.0, 1.0\)"), ("loss", ["hinge"], "hinge, squared"),
+    ("shuffle_block", -1, ">= 0"), ("bounds", 3, r"\(0.0, 1.0\)"),
+    ("loss", ["hinge"], "hinge, squared"),
     ("n_epochs", True, "integer"), ("eps", float("inf"), "finite"),
 ])
 def test_a_bad_parameter_is_named_with_what_was_found_and_expected(blobs, field, value, expected):
@@ -283,6 +307,8 @@ def test_many_models_at_once_report_the_job_that_fails(blobs):
     X, y = blobs
     with pytest.raises(ValueError, match="eps: found -1"):
         fit_many([(X, y, training()), (X, y, training(eps=-1.0))])
+    with pytest.raises(ValueError, match="n_threads: found 0"):
+        fit_many([(X, y, training())], n_threads=0)
     with pytest.raises(ValueError, match="one class only"):
         fit_many([(X, y, training()), (X, np.ones(60), training())])
 

@@ -23,7 +23,8 @@ def jit(function):
     (``$NUMBA_CACHE_DIR`` goes first). Where none can be written, each process compiles anew.
 
     The stored code is renewed when the file of `function` changes, but not when a function that
-    it calls in another file does: a kernel keeps its callees in its own file.
+    it calls in another file does: a kernel keeps its callees in its own file (but for the hints
+    to the compiler below).
     """
     try:
         return njit(cache=True, **OPTIONS)(function)

@@ -38,7 +38,7 @@ from numlin.kernels import Screen, frozen, no_screen
 from numlin.kernels.compiled import ROUND_UP, row_norms
 
 WORTH_IT = 0.8  # screening costs 5 % of an epoch; it pays if fewer than this share of rows is read
-PAUSE = 4  # epochs without screening when it did not pay
+PAUSE = 4  # epochs without screening when it did not pay, twice as many the next time
 
 
 class Screening:
@@ -55,7 +55,7 @@ class Screening:
         self._off = no_screen(w)
         self._on = Screen(row_norms(frozen(X)) * ROUND_UP, np.full(n_samples, -np.inf), w.copy(),
                           np.zeros((4, 2)), rounding)
-        self._pause = 0
+        self._pause, self._next_pause = 0, PAUSE
         self._fresh = False
 
     def screen(self):
@@ -71,6 +71,6 @@ class Screening:
             self._pause -= 1
             self._fresh = False
         elif self._fresh and rows_read > WORTH_IT * self._on.floor.size:
-            self._pause = PAUSE
+            self._pause, self._next_pause = self._next_pause, 2 * self._next_pause
         else:
             self._fresh = True
