@@ -90,14 +90,14 @@ def radii(w, b, X, y, ball, engine="numba"):
     numlin.balls.Ball.radius : the mathematics.
     minimal_perturbation : the perturbation of that size.
     """
-    w, b, X, y = _checked(w, b, X, y)
     check_choice("engine", engine, kernels.ENGINES)
-    water_level = kernels.load(engine).water_level if ball.bounds else None
-    return ball.radius(w, X, y, y * score(w, b, X), water_level)
+    return _radii(*_checked(w, b, X, y), ball, engine)
 
 
 def minimal_perturbation(w, b, X, y, ball):
     """The smallest perturbation that brings each sample to the boundary, and its size.
+
+    Arguments as in `radii`: `X` is (n_samples, n_features).
 
     Returns
     -------
@@ -107,7 +107,7 @@ def minimal_perturbation(w, b, X, y, ball):
         `radii`.
     """
     w, b, X, y = _checked(w, b, X, y)
-    radius = radii(w, b, X, y, ball)
+    radius = _radii(w, b, X, y, ball, "numba")
     return ball.delta(w, X, y, np.where(np.isinf(radius), 0, radius)), radius
 
 
@@ -133,6 +133,12 @@ def robust_accuracy(radius, eps):
         )
     beaten = np.searchsorted(radius, check_eps(eps), side="right")
     return (len(radius) - beaten) / len(radius)
+
+
+def _radii(w, b, X, y, ball, engine):
+    """`radii` of arguments that are known to be good."""
+    water_level = kernels.load(engine).water_level if ball.bounds else None
+    return ball.radius(w, X, y, y * score(w, b, X), water_level)
 
 
 def _checked(w, b, X, y):

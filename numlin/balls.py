@@ -67,11 +67,6 @@ class Ball:
             if not pair or not self.bounds[0] < self.bounds[1]:
                 raise ValueError(f"bounds: found {self.bounds!r}, expected (low, high), low < high")
 
-    @property
-    def free(self):
-        """The same ball without the pixel box."""
-        return Ball(self.norm)
-
     def dual_norm(self, w):
         """||w||_* = max of w.v over the unit ball ||v|| <= 1, for `w` (n_features,)."""
         if self.norm == "linf":

@@ -157,9 +157,8 @@ def test_bounds_that_are_no_interval_are_refused(bounds):
         Ball("linf", bounds)
 
 
-def test_balls_are_found_by_name_and_freed_of_the_box():
+def test_balls_are_found_by_name():
     assert list(BALLS) == ["linf", "l2", "l1", "linf-box", "l2-box", "l1-box"]
     assert BALLS["linf"] == LINF == Ball()
     for norm in ("linf", "l2", "l1"):
         assert BALLS[f"{norm}-box"] == Ball(norm, (0.0, 1.0))
-        assert BALLS[f"{norm}-box"].free == BALLS[norm]

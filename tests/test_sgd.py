@@ -11,6 +11,7 @@ from numlin.callbacks import (
     EpochMetrics,
     GradientCollector,
     LossLogger,
+    State,
     WeightSnapshots,
 )
 from numlin.objective import error_rate, objective, subgradient
@@ -220,6 +221,17 @@ def test_callbacks_see_all_and_change_nothing(blobs):
     assert epochs.history["train_loss"][-1] == objective(watched.w, watched.b, X, y, 0.05)
     assert epochs.history["train_error"][-1] == error_rate(watched.w, watched.b, X, y)
     assert np.mean(batches.accuracy[:3]) <= 1 and batches.loss[0] > batches.loss[-1]
+
+
+def test_a_score_of_zero_or_nan_is_an_error_in_the_metrics(blobs):
+    X, y = blobs
+    metrics = EpochMetrics(train=(X, y), raw=(np.rint(X * 255).astype(np.uint8), y))
+    for w in (np.zeros(12), np.full(12, np.nan)):
+        metrics.on_epoch(State(training(eps=0.0), w=w, b=0.0))
+    assert metrics.history["train_error"] == metrics.history["raw_error"] == [1.0, 1.0]
+    metrics.on_epoch(State(training(eps=0.0), w=np.linspace(-3, 2, 12), b=0.1))
+    losses = metrics.history["train_loss"][-1], metrics.history["raw_loss"][-1]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12) and losses[0] > 0.1
 
 
 def test_an_epoch_nobody_watches_is_one_kernel_call(blobs, monkeypatch):
