@@ -49,8 +49,9 @@ def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss=HINGE, ball=L
     result = sgd_epoch(frozen(X), frozen(y), frozen(order), w, b, eps, loss, ball, rates,
                        batch_size, mean, proximal, score, grad_w, iterate_sum,
                        no_screen(w) if screen is None else screen)
+    last = len(order) - (n_batches - 1) * batch_size
     return dict(zip(("b", "grad_b", "loss_sum", "mistakes", "rows_read"), result),
-                w=w, score=score, grad_w=grad_w, iterate_sum=iterate_sum)
+                w=w, score=score[:last], grad_w=grad_w, iterate_sum=iterate_sum)
 
 
 def assert_same(one, other):

@@ -1,27 +1,34 @@
 """One epoch of SGD, compiled: as fast as the data can be read.
 
 A linear model does two flops per number it reads, so the limit is memory traffic, and the
-kernel is fast because it moves little:
+kernel is fast because it moves little and never waits for one thing at a time:
 
-- Each row is read from memory once. Its dot product with w brings it into the first-level
-  cache; if the sample is active, it is added to the gradient from there.
+- Each row is read from memory once. The rows of a batch are scored in blocks that the
+  second-level cache holds, and the active ones are added to the gradient from there.
 - Rows are read where they lie, in the order asked for: no shuffled copy, no batch matrix. Raw
   uint8 pixels, a quarter of the bytes of float32, are widened in registers.
-- While one row is worked on, the start of the next but one is on its way (`start_reading`): in
-  shuffled order the processor cannot guess where that lies.
+- Four rows are scored at a time (`dot_four`): one reading of w serves them all, and four rows
+  come from memory side by side.
+- In shuffled order the processor cannot guess where the next row lies. `start_reading` asks for
+  all of its cache lines eight rows ahead, into the second-level cache: the first-level cache can
+  wait for a dozen or two lines at once, fewer than one row has, and drops what is asked beyond.
 - A sample that is not active costs one dot product and nothing else, and a batch without an
-  active sample leaves w, its norm and the gradient alone.
-- w, grad_w and a row together take 9 kB (float32): they stay in the first-level cache.
+  active sample leaves w, its norm and the gradient alone. So scores stay valid until w moves: of
+  batches smaller than a block, several are scored together, and what is left when w moves is
+  scored again, from the cache.
 - The loops over features have no branches, and sums may be re-associated (see jit.py), so that
   the compiler turns them into packed fused multiply-adds, a sum into four independent
-  accumulators. With AVX-512 the core of `dot` is four times
-  ``vfmadd231ps (X), zmm, zmm``: 64 pixels in eight instructions.
+  accumulators. With AVX-512 the core of `dot_four` is sixteen times
+  ``vfmadd231ps (X), zmm, zmm``, four rows of 64 pixels, and four loads of w.
+
+How a row is scored does not depend on the rows beside it, so blocks change no bit of the result.
 
 Vectors are in the type of w (float32 or float64), scalars (b, margin, loss) in float64. The
 explanation of what is computed is in reference.py, that of skipping rows in screening.py.
 """
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,8 +36,13 @@ from numlin.kernels import L1, L2, LINF, LINF_BOX, LOGISTIC, SQUARED_HINGE
 from numlin.kernels.jit import jit, prefetch, wide_vectors
 
 CACHE_LINE = 64  # bytes
-ROWS_AHEAD = 2
-BYTES_AHEAD = 1024  # of a row: from there on the processor reads ahead by itself
+ROWS_AHEAD = 8  # 25 kB of float32: as much as memory delivers while a batch takes its step
+BYTES_AHEAD = 4096  # of a row: from there on the processor reads ahead by itself
+GROUP = 4  # rows scored at a time: 16 accumulators, which AVX-512 has registers for
+BLOCK = 64  # rows scored before any is added: 200 kB of float32, in the second-level cache
+LOOK_AHEAD = 32  # rows scored beyond the batch: more would be wasted when w moves
+
+ZERO = np.float32(0)  # beside a float32 it leaves a float32, unlike 0
 
 PATH, REACH, CREDIT, LIMIT = range(4)  # rows of Screen.bounds
 ROUND_UP = 1 + 1e-9  # covers millions of float64 roundings
@@ -53,9 +65,11 @@ def loss_and_slope(margin, loss):
 
 @jit
 def start_reading(X, i):
-    """Have the start of X[i] brought into the first-level cache."""
-    for j in range(0, min(X.shape[1], BYTES_AHEAD // X.itemsize), CACHE_LINE // X.itemsize):
-        prefetch(X, i, j)
+    """Have X[i] brought into the second-level cache."""
+    n_bytes = min(X.shape[1] * X.itemsize, BYTES_AHEAD)
+    for byte in range(0, n_bytes, CACHE_LINE):
+        prefetch(X, i, byte)
+    prefetch(X, i, n_bytes - 1)  # a row that starts within a line ends within one more
 
 
 @jit
@@ -67,6 +81,20 @@ def dot(X, i, w):
     for j in range(w.size):
         total += real(X[i, j]) * w[j]
     return total
+
+
+@jit
+def dot_four(X, h, i, k, l, w):
+    """X[h] . w, X[i] . w, X[k] . w and X[l] . w, each summed in the same order."""
+    wide_vectors()
+    real = w.dtype.type
+    of_h = of_i = of_k = of_l = real(0)
+    for j in range(w.size):
+        of_h += real(X[h, j]) * w[j]
+        of_i += real(X[i, j]) * w[j]
+        of_k += real(X[k, j]) * w[j]
+        of_l += real(X[l, j]) * w[j]
+    return of_h, of_i, of_k, of_l
 
 
 @jit
@@ -82,13 +110,13 @@ def add(grad_w, step, X, i):
 @jit
 def sign_times(step, weight):
     """step * sign(weight), with sign(0) = 0"""
-    return step if weight > 0 else (-step if weight < 0 else step * 0)
+    return step if weight > 0 else (-step if weight < 0 else ZERO)
 
 
 @jit
 def clip(pixel, white):
     """The pixel moved into the box [0, white]; a NaN stays."""
-    return white * 0 if pixel < 0 else (white if pixel > white else pixel)
+    return ZERO if pixel < 0 else (white if pixel > white else pixel)
 
 
 @jit
@@ -161,7 +189,7 @@ def descend_and_shrink(w, grad_w, rate, pull):
     for j in range(w.size):
         moved = w[j] - rate * grad_w[j]
         grad_w[j] += sign_times(pull, w[j])
-        w[j] = rate * 0 if abs(moved) <= threshold else moved - sign_times(threshold, moved)
+        w[j] = ZERO if abs(moved) <= threshold else moved - sign_times(threshold, moved)
 
 
 @jit
@@ -236,16 +264,88 @@ def can_skip(screen, y, i):
     return floor > screen.bounds[LIMIT, side]
 
 
+class Block(NamedTuple):
+    """Rows that are scored together, and what is known of them.
+
+    `position` in the order, `row` of X, `label`; then `clean`, the dot product with w in units
+    of X, `margin`, the robust one, and `active`, the places in the block that are to be looked at.
+    """
+
+    position: np.ndarray
+    row: np.ndarray
+    label: np.ndarray
+    clean: np.ndarray
+    margin: np.ndarray
+    active: np.ndarray
+
+
 @jit
-def plan_visits(visits, screen, y, order, first, last):
-    """Fill visits with the positions to read, which are counted, and ROWS_AHEAD further ones."""
-    count = 0
+def new_block(w):
+    """An empty Block for weights like w, with room for the rows ahead and a group cut short."""
+    return Block(np.empty(BLOCK + 1, np.int64), np.empty(BLOCK + ROWS_AHEAD, np.int64),
+                 np.empty(BLOCK + 1), np.empty(BLOCK + GROUP, w.dtype), np.empty(BLOCK),
+                 np.empty(BLOCK + 1, np.int64))
+
+
+@jit
+def choose_rows(block, y, order, first, last, screen):
+    """Fill the block with what must be read of order[first:last], and count it; rows ahead too."""
+    screening, count = screen.floor.size > 0, 0
     for k in range(first, last):
-        visits[count] = k
-        count += not can_skip(screen, y, order[k])
+        i = order[k]
+        block.position[count], block.row[count], block.label[count] = k, i, y[i]
+        count += not screening or not can_skip(screen, y, i)
     for ahead in range(ROWS_AHEAD):
-        visits[count + ahead] = min(last + ahead, order.size - 1)
+        block.row[count + ahead] = order[min(last + ahead, order.size - 1)]
     return count
+
+
+@jit
+def score_rows(block, count, X, w, singly):
+    """Fill block.clean with X[i] . w of its first `count` rows, and start reading rows ahead."""
+    row, clean, last = block.row, block.clean, count - 1
+    for k in range(0, count, 1 if singly else GROUP):
+        if singly:
+            start_reading(X, row[k + ROWS_AHEAD])
+            clean[k] = dot(X, row[k], w)
+        else:
+            for ahead in range(k, min(k + GROUP, count)):
+                start_reading(X, row[ahead + ROWS_AHEAD])
+            clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(
+                X, row[k], row[min(k + 1, last)], row[min(k + 2, last)], row[min(k + 3, last)], w)
+
+
+@jit
+def find_active(block, count, b, drop, white, smooth):
+    """Fill block.margin and block.active, and count the latter: all samples if `smooth`."""
+    for k in range(count):
+        block.margin[k] = block.label[k] * (block.clean[k] / white + b) - drop
+    n_active = 0
+    for k in range(count):
+        block.active[n_active] = k
+        n_active += smooth or not block.margin[k] >= 1
+    return n_active
+
+
+@jit
+def worsen_in_box(block, count, X, w, b, eps, white):
+    """Replace block.margin by that of the worst input in the pixel box."""
+    for k in range(count):
+        shift = block.label[k] * eps * white
+        worst = dot_in_box(X, block.row[k], w, shift, white) / white
+        block.margin[k] = block.label[k] * (worst + b)
+
+
+@jit
+def note_scores(block, count, b, white, tail, score, screen):
+    """Keep the scores of the last batch, which starts at `tail`, and the floors of all rows."""
+    for k in range(count):
+        if block.position[k] >= tail:
+            score[block.position[k] - tail] = block.clean[k] / white + b
+        if screen.floor.size > 0:
+            i, label = block.row[k], block.label[k]
+            credit = screen.row_norm[i] * screen.bounds[CREDIT, int(label > 0)]
+            screen.floor[i] = label * (block.clean[k] / white) + credit
 
 
 @jit
@@ -253,12 +353,18 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
               score, grad_w, iterate_sum, screen):
     """One epoch of SGD; changes w, score, grad_w, iterate_sum, screen. See reference.sgd_epoch."""
     white = 255.0 if X.itemsize == 1 else 1.0  # what a white pixel is in X
-    screening = screen.floor.size > 0
+    screening, boxed = screen.floor.size > 0, ball == LINF_BOX
+    # One by one where nearly every sample moves w, so that those scored beside it are wasted.
+    singly = batch_size < GROUP and (eps > 0 or loss == LOGISTIC)
+    tail = (learning_rate.size - 1) * batch_size
     if screening:
         move_anchor(screen, w)
-    grad_b, loss_sum, mistakes, rows_read = 0.0, 0.0, 0, 0
-    visits = np.empty(min(batch_size, order.size) + ROWS_AHEAD, np.int64)
+    block = new_block(w)
+    position, row, labels = block.position, block.row, block.label
+    margins, active = block.margin, block.active
+    grad_b, loss_sum, mistakes, skipped = 0.0, 0.0, 0, 0
     norm, w_moved = 0.0, True
+    scored, ahead, n_active, visit = 0, 0, 0, 0
     for batch in range(learning_rate.size):
         first = batch * batch_size
         last = min(first + batch_size, order.size)
@@ -267,35 +373,44 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
             for j in range(w.size):
                 grad_w[j] = 0
             norm = dual_norm(w, ball) if eps > 0 else 0.0
-        if w_moved and screening:
-            update_bounds(screen, w, b, eps * norm)
-        batch_loss, slope_sum, grad_b, w_moved = 0.0, 0.0, 0.0, False
-        count = plan_visits(visits, screen, y, order, first, last)
-        rows_read += count
-        for visit in range(count):
-            start_reading(X, order[visits[visit + ROWS_AHEAD]])
-            i = order[visits[visit]]
-            label = float(y[i])
-            shift = label * eps * white
-            clean = dot(X, i, w) / white
-            worst = dot_in_box(X, i, w, shift, white) / white if ball == LINF_BOX else clean
             if screening:
-                credit = screen.bounds[CREDIT, int(label > 0)]
-                screen.floor[i] = label * clean + screen.row_norm[i] * credit
-            score[visits[visit] - first] = clean + b
-            robust_margin = label * (worst + b) - eps * norm
-            value, slope = loss_and_slope(robust_margin, loss)
-            batch_loss += value
-            mistakes += not robust_margin > 0
-            if slope != 0:
-                w_moved = True
-                slope_sum += slope
-                weight = share * slope * label
-                grad_b += weight
-                if ball == LINF_BOX:
-                    add_in_box(grad_w, weight / white, X, i, w, shift, white)
-                else:
-                    add(grad_w, weight / white, X, i)
+                update_bounds(screen, w, b, eps * norm)
+            scored, ahead, n_active, visit = first, 1 if singly else GROUP, 0, 0
+        batch_loss, slope_sum, grad_b, w_moved = 0.0, 0.0, 0.0, False
+        done = first
+        while done < last:
+            if done == scored:
+                if screening:
+                    ahead = 0  # what a row ahead may skip is known when its batch comes
+                scored = min(scored + BLOCK, max(last, first + ahead), order.size)
+                ahead = min(2 * ahead, LOOK_AHEAD)
+                count = choose_rows(block, y, order, done, scored, screen)
+                skipped += scored - done - count
+                score_rows(block, count, X, w, singly)
+                smooth = boxed or loss == LOGISTIC
+                n_active = find_active(block, count, b, eps * norm, white, smooth)
+                if boxed:
+                    worsen_in_box(block, count, X, w, b, eps, white)
+                if screening or scored > tail:
+                    note_scores(block, count, b, white, tail, score, screen)
+                visit = 0
+            done = min(last, scored)
+            while visit < n_active and position[active[visit]] < done:
+                k = active[visit]
+                i, label, margin = row[k], labels[k], margins[k]
+                value, slope = loss_and_slope(margin, loss)
+                if slope != 0:
+                    w_moved = True
+                    batch_loss += value
+                    mistakes += not margin > 0
+                    slope_sum += slope
+                    weight = share * slope * label
+                    grad_b += weight
+                    if boxed:
+                        add_in_box(grad_w, weight / white, X, i, w, label * eps * white, white)
+                    else:
+                        add(grad_w, weight / white, X, i)
+                visit += 1
         loss_sum += batch_loss
         if w_moved:
             step(w, grad_w, learning_rate[batch], -share * eps * slope_sum, ball, norm, proximal)
@@ -304,7 +419,7 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
             for j in range(w.size):
                 iterate_sum[j] += w[j]
             iterate_sum[w.size] += b
-    return b, grad_b, loss_sum, mistakes, rows_read
+    return b, grad_b, loss_sum, mistakes, order.size - skipped
 
 
 @jit

@@ -33,18 +33,20 @@ def jit(function):
 
 
 @intrinsic
-def _llvm_prefetch(_, X, i, j):
-    """Ask for the cache line of X[i, j], for reading, into the first-level cache."""
+def _llvm_prefetch(_, X, i, byte):
+    """Ask for the cache line of this byte of X[i], for reading, into the second-level cache."""
     def build(context, builder, signature, arguments):
-        array = context.make_array(signature.args[0])(context, builder, arguments[0])
-        element = cgutils.get_item_pointer(context, builder, signature.args[0], array,
-                                           arguments[1:])
-        address, flag = builder.bitcast(element, cgutils.voidptr_t), cgutils.ir.IntType(32)
+        X, i, byte = arguments
+        array = context.make_array(signature.args[0])(context, builder, X)
+        row = cgutils.get_item_pointer(
+            context, builder, signature.args[0], array, [i, i.type(0)])
+        address = builder.gep(builder.bitcast(row, cgutils.voidptr_t), [byte])
+        flag = cgutils.ir.IntType(32)
         prefetch = builder.module.declare_intrinsic(
             "llvm.prefetch", [address.type],
             cgutils.ir.FunctionType(cgutils.ir.VoidType(), [address.type, flag, flag, flag]))
-        read, keep, data = flag(0), flag(3), flag(1)
-        builder.call(prefetch, [address, read, keep, data])
+        read, second_level, data = flag(0), flag(2), flag(1)
+        builder.call(prefetch, [address, read, second_level, data])
         return context.get_dummy_value()
     return types.void(X, types.intp, types.intp), build
 
