@@ -6,10 +6,11 @@ import numpy as np
 
 from bench.timing import WrongResult
 from numlin import datasets, validation
+from numlin.kernels import NOTHING_AHEAD
 from numlin.sgd import Training, epoch_order, fit
 
 BATCH = 100
-BLOCK = 1024  # rows of a shuffled block, 0.8 MB of raw pixels: the second-level cache holds them
+BLOCK = 1024  # rows of a shuffled block, 0.8 MB of raw pixels: second-level caches hold one or two
 EPS = (0.0, 0.1, 0.3)
 
 
@@ -54,11 +55,15 @@ def rate(eps, batch_size=BATCH):
 
 
 class Start(NamedTuple):
-    """Where an epoch starts and how it goes: w (n_features,), b, order (n_samples,), steps."""
+    """Where an epoch starts and how it goes: w (n_features,), b, order (n_samples,), steps.
+
+    `ahead` says what to read ahead, as in `sgd.epoch_order`.
+    """
 
     w: np.ndarray
     b: float
     order: np.ndarray
+    ahead: np.ndarray
     eps: float
     batch_size: int
     learning_rate: float
@@ -68,12 +73,12 @@ def start(data, eps, batch_size=BATCH, order="shuffled"):
     """The sixth of ten epochs: neither the busy first nor the idle last one."""
     n_samples = len(data.y)
     rng = np.random.default_rng(0)
-    rows = {
+    rows, ahead = {
         "shuffled": lambda: epoch_order(n_samples, 0, rng),
         "block shuffle": lambda: epoch_order(n_samples, BLOCK, rng),
-        "file order": lambda: np.arange(n_samples),
+        "file order": lambda: (np.arange(n_samples), NOTHING_AHEAD),
     }[order]()
-    return Start(*data.middle[eps], rows, eps, batch_size, rate(eps, batch_size))
+    return Start(*data.middle[eps], rows, ahead, eps, batch_size, rate(eps, batch_size))
 
 
 def numpy_epoch(X, y, start, real):

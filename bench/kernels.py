@@ -79,7 +79,7 @@ class Epoch:
         self.w = start.w.astype(real)
         n_batches = -(-len(start.order) // start.batch_size)
         self.kernel = kernels.load(engine).sgd_epoch
-        self.data = tuple(map(kernels.frozen, (X, y, start.order)))
+        self.data = tuple(map(kernels.frozen, (X, y, start.order, start.ahead)))
         self.rates = kernels.frozen(np.full(n_batches, start.learning_rate))
         self.room = np.empty(start.batch_size, real), np.empty_like(self.w), np.empty(0)
         self.screen = kernels.no_screen(self.w)

@@ -25,7 +25,7 @@ import time
 import json, sys
 import numpy as np
 start = time.perf_counter()
-from numlin.kernels import compiled, frozen, no_screen
+from numlin.kernels import NOTHING_AHEAD, compiled, frozen, no_screen
 imported = time.perf_counter() - start
 storage = sys.argv[1]
 real = np.float64 if storage == "float64" else np.float32
@@ -36,8 +36,9 @@ seconds, b = [], 0.0
 w, score, grad_w = np.zeros(784, real), np.empty(100, real), np.empty(784, real)
 for _ in range(20):
     start = time.perf_counter()
-    b, *_ = compiled.sgd_epoch(X, y, order, w, b, 0.1, 0, 0, frozen(np.full(2, 0.1)), 100, True,
-                               False, score, grad_w, np.empty(0), no_screen(w))
+    b, *_ = compiled.sgd_epoch(X, y, order, NOTHING_AHEAD, w, b, 0.1, 0, 0,
+                               frozen(np.full(2, 0.1)), 100, True, False, score, grad_w,
+                               np.empty(0), no_screen(w))
     seconds.append(time.perf_counter() - start)
 print(json.dumps({"import": imported, "first": seconds[0], "steady": sorted(seconds[1:])[9],
                   "norm": float(abs(w).sum())}))

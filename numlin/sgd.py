@@ -25,7 +25,7 @@ SCHEDULES = {
     "sqrt": lambda t, n_steps: 1 / np.sqrt(t + 1),
 }
 SCREEN_FROM = 50  # epochs: from here on skipping rows gains more than its preparation costs
-SCREEN_BATCH = 20  # samples: the bounds are renewed with every batch, which must be worth it
+SCREEN_BATCH = 50  # samples: the bounds are renewed with every batch, which must be worth it
 STARTS = {
     "zero": lambda d: (0.0, 0.0),
     "glorot": lambda d: (math.sqrt(6 / (d + 1)), 0.0),
@@ -231,7 +231,7 @@ def fit_many(jobs, n_threads=None):
 
 
 def epoch_order(n_samples, shuffle_block, rng):
-    """The order of one epoch, (n_samples,) int64: every sample once.
+    """The order of one epoch, every sample once, and what to read ahead in it.
 
     Parameters
     ----------
@@ -241,6 +241,13 @@ def epoch_order(n_samples, shuffle_block, rng):
         and within each block its samples.
     rng : numpy.random.Generator
 
+    Returns
+    -------
+    order : (n_samples,) int64
+    ahead : (n,) int64
+        For each visit the row that a kernel should start to read: those of the next block in the
+        order of the data. Empty where there is no next block.
+
     Notes
     -----
     What blocks trade. Data that does not fit in the cache, or in memory, is then read nearly in
@@ -249,15 +256,19 @@ def epoch_order(n_samples, shuffle_block, rng):
     neighbours only, samples of different blocks never meet in one (but where two blocks touch),
     and the order has fewer outcomes. That costs nothing where the file itself is well mixed. A
     file sorted by label gives batches of one label, and its SGD swings from block to block:
-    shuffle such a file once on disk. A block should be many batches long.
+    shuffle such a file once on disk. A block should be many batches long, and
+    small enough that two are in the second-level cache: while one is visited, the next is read.
     """
     if not shuffle_block:
-        return rng.permutation(n_samples)
-    shuffle_block = min(shuffle_block, n_samples)
+        return rng.permutation(n_samples), kernels.NOTHING_AHEAD
     starts = rng.permutation(np.arange(0, n_samples, shuffle_block))
-    return np.concatenate([
-        start + rng.permutation(min(shuffle_block, n_samples - start)) for start in starts
-    ])
+    lengths = np.minimum(shuffle_block, n_samples - starts)
+    ends = np.cumsum(lengths)
+    in_sequence = np.repeat(starts - (ends - lengths), lengths) + np.arange(n_samples)
+    order = in_sequence.copy()
+    for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
+        rng.shuffle(order[end - length : end])
+    return order, in_sequence[lengths[0] :]
 
 
 def _storage(X, dtype):
@@ -274,8 +285,8 @@ def _fit(X, y, training, callbacks=()):
     losses, errors, rows_read = np.empty((3, training.n_epochs))
     for epoch in range(training.n_epochs):
         with np.errstate(over="ignore", invalid="ignore"):
-            order = epoch_order(len(X), training.shuffle_block, rng)
-            state = loop.run_epoch(epoch, order)
+            order, ahead = epoch_order(len(X), training.shuffle_block, rng)
+            state = loop.run_epoch(epoch, order, ahead)
         if not (np.isfinite(state.epoch_loss) and np.isfinite(state.w).all()):
             raise DivergenceError(
                 f"training diverged in epoch {epoch + 1} of {training.n_epochs}: loss or weights "
@@ -322,25 +333,26 @@ class _Loop:
         long_enough = t.n_epochs >= SCREEN_FROM and self.batch_size >= SCREEN_BATCH
         return t.engine == "numba" and skippable and long_enough and not self.watched
 
-    def run_epoch(self, epoch, order):
+    def run_epoch(self, epoch, order, ahead):
         """Visit the samples in `order`: one kernel call, or one a batch if a callback watches."""
         t, state, n_steps = self.state.training, self.state, self.n_steps
         step = np.arange(epoch * n_steps, (epoch + 1) * n_steps, dtype=np.float64)
         rates = t.learning_rate * SCHEDULES[t.schedule](step, t.n_epochs * n_steps)
         state.epoch, state.learning_rate, self.rows_read = epoch, rates[-1], 0
         if self.watched:
-            self._run_batches(order, rates)
+            self._run_batches(order, ahead, rates)
         else:
-            loss, mistakes = self._call(order, rates)
+            loss, mistakes = self._call(order, ahead, rates)
             state.epoch_loss, state.epoch_error = loss / len(order), mistakes / len(order)
         return state
 
-    def _run_batches(self, order, rates):
+    def _run_batches(self, order, ahead, rates):
         state, size = self.state, self.batch_size
         loss_sum = mistakes = visited = 0
         for state.batch, state.learning_rate in enumerate(rates):
             state.rows = order[state.batch * size : (state.batch + 1) * size]
-            loss, wrong = self._call(state.rows, rates[state.batch : state.batch + 1])
+            to_read = ahead[state.batch * size :]
+            loss, wrong = self._call(state.rows, to_read, rates[state.batch : state.batch + 1])
             loss_sum, mistakes = loss_sum + loss, mistakes + wrong
             visited += len(state.rows)
             state.labels, state.scores = self.y[state.rows], self.score[: len(state.rows)]
@@ -350,15 +362,17 @@ class _Loop:
                 if callback.on_batch:
                     callback.on_batch(state)
 
-    def _call(self, order, rates):
+    def _call(self, order, ahead, rates):
         """One kernel call: moves w and b, returns the sum of the losses and the mistakes."""
         t, state = self.state.training, self.state
-        screen = self.screening.screen() if self.screening else self.read_all
+        screen = self.read_all
+        if self.screening:  # rows that will be skipped are not worth reading ahead
+            screen, ahead = self.screening.screen(), kernels.NOTHING_AHEAD
         state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(
-            self.X, self.y, kernels.frozen(order), state.w, state.b, float(t.eps), *self.codes,
-            kernels.frozen(rates), self.batch_size, t.reduction == "mean",
-            t.update == "proximal", self.score, state.grad_w, self.iterate_sum,
-            screen,
+            self.X, self.y, kernels.frozen(order), kernels.frozen(ahead), state.w, state.b,
+            float(t.eps), *self.codes, kernels.frozen(rates), self.batch_size,
+            t.reduction == "mean", t.update == "proximal", self.score, state.grad_w,
+            self.iterate_sum, screen,
         )
         self.rows_read += rows_read
         if self.screening:

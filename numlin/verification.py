@@ -106,8 +106,8 @@ def _gradient(engine, w, b, X, y, eps, loss, ball):
     grad_w = np.empty_like(w)
     _, grad_b, *_ = kernels.load(engine).sgd_epoch(
         kernels.frozen(X), kernels.frozen(y.astype(np.int8)), kernels.frozen(np.arange(len(y))),
-        w.copy(), float(b), float(eps), kernels.LOSSES.index(loss.name), kernels.BALLS.index(name),
-        kernels.frozen(np.zeros(1)), len(y), True, False,
+        kernels.NOTHING_AHEAD, w.copy(), float(b), float(eps), kernels.LOSSES.index(loss.name),
+        kernels.BALLS.index(name), kernels.frozen(np.zeros(1)), len(y), True, False,
         np.empty(len(y)), grad_w, np.empty(0), kernels.no_screen(w),
     )
     return grad_w, grad_b

@@ -151,7 +151,7 @@ def test_an_epoch_that_does_not_train_is_never_timed(digits, key):
     case.check()
     idle = kernels.epoch("numpy", digits.stored("float32"), digits, key, exact)
     original = idle.run.kernel
-    idle.run.kernel = lambda *a: original(*a[:3], a[3].copy(), *a[4:])
+    idle.run.kernel = lambda *a: original(*a[:4], a[4].copy(), *a[5:])
     with pytest.raises(timing.WrongResult, match="w"):
         idle.check()
 
@@ -235,12 +235,16 @@ def test_a_peer_that_is_not_installed_is_a_skipped_row(digits, monkeypatch):
 
 
 def test_a_block_shuffle_visits_all_samples_and_leaves_blocks_whole():
-    order = epoch_order(1050, 100, np.random.default_rng(0))
+    order, ahead = epoch_order(1050, 100, np.random.default_rng(0))
     assert np.array_equal(np.sort(order), np.arange(1050)) and order.dtype == np.int64
     short = np.flatnonzero(order >= 1000)
     assert short.tolist() == list(range(short[0], short[0] + 50)), "the last block is short"
     rest = np.delete(order, short).reshape(10, 100)
     assert all(len(set(block // 100)) == 1 for block in rest)
+    n_before = len(order) - len(ahead)
+    assert n_before == (50 if order[0] >= 1000 else 100)
+    assert ahead[0] % 100 == 0 and {ahead[0] // 100} == set(order[n_before:n_before + 50] // 100)
+    assert np.array_equal(np.sort(ahead), np.sort(order[n_before:]))
     assert (np.diff(rest[:, 0] // 100) != 1).any() and (np.diff(rest, axis=1) != 1).any()
 
 

@@ -1,12 +1,15 @@
 """The compiled kernel against its readable twin, and against itself."""
 
 import itertools
+import platform
+import re
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 from conftest import needs_jit
+from numba import njit
 
 from numlin import datasets
 from numlin.kernels import (
@@ -16,13 +19,16 @@ from numlin.kernels import (
     LINF,
     LINF_BOX,
     LOGISTIC,
+    NOTHING_AHEAD,
     SQUARED_HINGE,
     compiled,
     frozen,
     no_screen,
     reference,
 )
-from numlin.kernels.screening import Screening
+from numlin.kernels.jit import OPTIONS
+from numlin.kernels.screening import PAUSE, Screening
+from numlin.sgd import epoch_order
 
 LOSSES = {"hinge": HINGE, "squared hinge": SQUARED_HINGE, "logistic": LOGISTIC}
 BALLS = {"linf": LINF, "l2": L2, "l1": L1, "linf box": LINF_BOX}
@@ -38,7 +44,8 @@ def digits(rng, n_samples=170, n_features=37, real=np.float64, contrast=0.3):
 
 
 def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss=HINGE, ball=LINF, rate=0.1,
-        batch_size=16, mean=True, proximal=False, average=False, screen=None, w=None, b=0.1, n=1):
+        batch_size=16, mean=True, proximal=False, average=False, screen=None, w=None, b=0.1,
+        ahead=NOTHING_AHEAD):
     """One call of a kernel from a fixed start; everything it returns or changes."""
     n_features = X.shape[1]
     w = np.linspace(-0.3, 0.4, n_features).astype(real) if w is None else w.copy()
@@ -46,8 +53,8 @@ def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss=HINGE, ball=L
     iterate_sum = np.zeros(n_features + 1 if average else 0)
     n_batches = -(-len(order) // batch_size)
     rates = frozen(np.linspace(rate, rate / 2, n_batches))
-    result = sgd_epoch(frozen(X), frozen(y), frozen(order), w, b, eps, loss, ball, rates,
-                       batch_size, mean, proximal, score, grad_w, iterate_sum,
+    result = sgd_epoch(frozen(X), frozen(y), frozen(order), frozen(ahead), w, b, eps, loss, ball,
+                       rates, batch_size, mean, proximal, score, grad_w, iterate_sum,
                        no_screen(w) if screen is None else screen)
     last = len(order) - (n_batches - 1) * batch_size
     return dict(zip(("b", "grad_b", "loss_sum", "mistakes", "rows_read"), result),
@@ -110,8 +117,8 @@ def test_batch_by_batch_equals_the_epoch_bit_for_bit(batch_size):
         rates = frozen(np.linspace(0.1, 0.05, -(-len(order) // batch_size)))
         for batch, first in enumerate(range(0, len(order), batch_size)):
             b, grad_b, loss, missed, _ = kernel(
-                frozen(X), frozen(y), order[first:first + batch_size], w, b, 0.05, HINGE, LINF,
-                rates[batch:batch + 1], batch_size, True, False, score, grad_w, iterate_sum,
+                frozen(X), frozen(y), order[first:first + batch_size], NOTHING_AHEAD, w, b, 0.05,
+                HINGE, LINF, rates[batch:batch + 1], batch_size, True, False, score, grad_w, iterate_sum,
                 no_screen(w))
             loss_sum += loss
             mistakes += missed
@@ -206,6 +213,65 @@ def test_a_nan_pixel_reaches_the_loss(loss, ball):
         assert np.isnan(result["loss_sum"]) and np.isnan(result["w"]).any()
 
 
+@pytest.mark.parametrize("storage", [np.float64, np.float32, np.uint8])
+@pytest.mark.parametrize("n_features", [1, 7, 16, 63, 64, 65, 784])
+def test_a_row_scores_the_same_bits_whatever_rows_stand_beside_it(storage, n_features):
+    # Blocks, screening and calls batch by batch put other rows beside it, and must not show.
+    rng = np.random.default_rng(8)
+    X = frozen((rng.random((9, n_features)) * 255).astype(storage))
+    w = rng.normal(size=n_features).astype(np.float64 if storage == np.float64 else np.float32)
+    alone = [compiled.dot_four(X, i, i, i, i, w) for i in range(9)]
+    for _ in range(20):
+        four = rng.integers(9, size=4)
+        for place, (i, found) in enumerate(zip(four, compiled.dot_four(X, *four, w))):
+            assert found == alone[i][place] == alone[i][0]
+    for i in range(9):
+        # n_features roundings of terms below 255 * |w_j|.
+        terms = X[i].astype(float) @ np.abs(w).astype(float)
+        allowed = n_features * np.finfo(w.dtype).eps * terms
+        assert alone[i][0] == pytest.approx(X[i].astype(float) @ w.astype(float), abs=allowed)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 50, 64, 65, 200, 1000])
+@pytest.mark.parametrize("loss, eps", [("hinge", 0.0), ("hinge", 0.05), ("logistic", 0.05)])
+def test_blocks_of_rows_meet_batches_of_any_size(batch_size, loss, eps):
+    rng = np.random.default_rng(11)
+    _, X, y = digits(rng, n_samples=310, contrast=0.6)
+    order = rng.permutation(len(y))
+    options = {"loss": LOSSES[loss], "eps": eps, "batch_size": batch_size, "rate": 0.02,
+               "w": np.where(np.arange(37) % 2, 0.5, -0.5)}
+    fast = run(compiled.sgd_epoch, X, y, order, **options)
+    # As above: sums of 37 terms in another order, over at most 310 steps.
+    assert_close(fast, run(reference.sgd_epoch, X, y, order, **options), 1e-12)
+    assert fast["rows_read"] == len(y)
+
+
+def test_what_is_read_ahead_changes_no_bit():
+    rng = np.random.default_rng(12)
+    _, X, y = digits(rng)
+    order, ahead = epoch_order(len(y), 50, rng)
+    assert len(ahead) in (120, 150)
+    for hint in (ahead, np.zeros(1, np.int64), np.full(500, len(y) - 1)):
+        assert_same(run(compiled.sgd_epoch, X, y, order, ahead=hint),
+                    run(compiled.sgd_epoch, X, y, order))
+
+
+@needs_jit
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"),
+                    reason="reads the assembly of x86-64 processors with fused multiply-adds")
+@pytest.mark.parametrize("storage", ["float64", "float32", "uint8"])
+def test_the_assembly_has_packed_fused_multiply_adds(storage):
+    real = "float64" if storage == "float64" else "float32"
+    signature = f"({storage}[:, ::1], int64, int64, int64, int64, {real}[::1])"
+    dots = njit(signature, **OPTIONS)(compiled.dot_four.py_func)
+    assembly = "".join(dots.inspect_asm().values())
+    if "vfmadd" not in assembly:
+        pytest.skip("this processor has no fused multiply-add")
+    packed = re.findall(r"vfmadd\d+p[sd]\s.*%([xyz]mm\d+)$", assembly, re.MULTILINE)
+    # Four rows with several independent accumulators each, or one where registers are few.
+    assert len({register for register in packed if register[0] in "yz"}) >= 4
+
+
 def test_storage_that_cannot_be_written_trains_the_same(tmp_path):
     rng = np.random.default_rng(7)
     pixels, _, y = digits(rng)
@@ -259,10 +325,11 @@ def test_screening_changes_no_bit_and_saves_rows():
 def test_screening_pauses_when_it_reads_most_rows_and_resumes():
     screening = Screening(np.ones((10, 2)), np.zeros(2))
     screened = []
-    for rows_read in (10, 2, 9, 10, 10, 10, 10, 10, 3, 3):
+    for rows_read in [10, 2, 9, *[10] * PAUSE, 10, 10, *[10] * 2 * PAUSE, 10, 3, 3]:
         screened.append(screening.screen().floor.size > 0)
         screening.note(rows_read)
-    assert screened == [True, True, True, False, False, False, False, True, True, True]
+    assert screened == [
+        *[True] * 3, *[False] * PAUSE, *[True] * 2, *[False] * 2 * PAUSE, *[True] * 3]
 
 
 def test_screening_bound_allows_for_the_rounding_of_a_dot_product():
@@ -306,7 +373,7 @@ def twice(x):
 def test_without_compilation_the_kernel_still_runs():
     program = """
 import numpy as np
-from numlin.kernels import compiled, no_screen, reference
+from numlin.kernels import NOTHING_AHEAD, compiled, no_screen, reference
 from numlin.kernels.screening import Screening
 X, y, rng = np.random.default_rng(0).random((12, 5)), np.tile(np.array([-1, 1], np.int8), 6), None
 for screened in (False, True):
@@ -314,8 +381,8 @@ for screened in (False, True):
     for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
         w = np.linspace(-1, 1, 5)
         screen = Screening(X, w).screen() if screened else no_screen(w)
-        results.append(kernel(X, y, np.arange(12), w, 0.0, 0.1, 0, 0, np.full(3, 0.1), 5, True,
-                              False, np.empty(5), np.empty(5), np.empty(0), screen) + tuple(w))
+        results.append(kernel(X, y, np.arange(12), NOTHING_AHEAD, w, 0.0, 0.1, 0, 0, np.full(3, 0.1), 5,
+                              True, False, np.empty(5), np.empty(5), np.empty(0), screen) + tuple(w))
     np.testing.assert_allclose(*results, rtol=1e-12)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,

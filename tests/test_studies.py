@@ -138,7 +138,7 @@ def test_a_wrong_kernel_gradient_fails_the_verification_and_the_command(
     original = compiled.sgd_epoch
 
     def without_eps(*arguments):
-        return original(*arguments[:5], 0.0, *arguments[6:])
+        return original(*arguments[:6], 0.0, *arguments[7:])
 
     monkeypatch.setattr(compiled, "sgd_epoch", without_eps)
     rows = verification.check_all(*digits, n_coordinates=5, n_directions=2)

@@ -38,6 +38,9 @@ def frozen(array):
     return view
 
 
+NOTHING_AHEAD = frozen(np.empty(0, np.int64))  # the kernel looks ahead in the order itself
+
+
 class Screen(NamedTuple):
     """What a kernel remembers of rows, to skip them later; empty arrays: it reads every row.
 

@@ -12,6 +12,8 @@ kernel is fast because it moves little and never waits for one thing at a time:
 - In shuffled order the processor cannot guess where the next row lies. `start_reading` asks for
   all of its cache lines eight rows ahead, into the second-level cache: the first-level cache can
   wait for a dozen or two lines at once, fewer than one row has, and drops what is asked beyond.
+  Where blocks of the data are shuffled (sgd.epoch_order), it reads the next one in file order,
+  as memory likes best, while the present one is visited out of the cache.
 - A sample that is not active costs one dot product and nothing else, and a batch without an
   active sample leaves w, its norm and the gradient alone. So scores stay valid until w moves: of
   batches smaller than a block, several are scored together, and what is left when w moves is
@@ -269,6 +271,7 @@ class Block(NamedTuple):
 
     `position` in the order, `row` of X, `label`; then `clean`, the dot product with w in units
     of X, `margin`, the robust one, and `active`, the places in the block that are to be looked at.
+    `touched` is where a pixel goes that is read for nothing.
     """
 
     position: np.ndarray
@@ -277,6 +280,7 @@ class Block(NamedTuple):
     clean: np.ndarray
     margin: np.ndarray
     active: np.ndarray
+    touched: np.ndarray
 
 
 @jit
@@ -284,7 +288,7 @@ def new_block(w):
     """An empty Block for weights like w, with room for the rows ahead and a group cut short."""
     return Block(np.empty(BLOCK + 1, np.int64), np.empty(BLOCK + ROWS_AHEAD, np.int64),
                  np.empty(BLOCK + 1), np.empty(BLOCK + GROUP, w.dtype), np.empty(BLOCK),
-                 np.empty(BLOCK + 1, np.int64))
+                 np.empty(BLOCK + 1, np.int64), np.empty(1, w.dtype))
 
 
 @jit
@@ -301,16 +305,21 @@ def choose_rows(block, y, order, first, last, screen):
 
 
 @jit
-def score_rows(block, count, X, w, singly):
+def score_rows(block, count, X, ahead, w, singly):
     """Fill block.clean with X[i] . w of its first `count` rows, and start reading rows ahead."""
     row, clean, last = block.row, block.clean, count - 1
-    for k in range(0, count, 1 if singly else GROUP):
+    step = 1 if singly else GROUP
+    for k in range(0, count, step):
+        for visit in range(k, min(k + step, count)):
+            if ahead.size > 0:
+                i = ahead[min(block.position[visit], ahead.size - 1)]
+                block.touched[0] = X[i, 0]  # has a mapped file's page fetched, as no hint would
+                start_reading(X, i)
+            else:
+                start_reading(X, row[visit + ROWS_AHEAD])
         if singly:
-            start_reading(X, row[k + ROWS_AHEAD])
             clean[k] = dot(X, row[k], w)
         else:
-            for ahead in range(k, min(k + GROUP, count)):
-                start_reading(X, row[ahead + ROWS_AHEAD])
             clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(
                 X, row[k], row[min(k + 1, last)], row[min(k + 2, last)], row[min(k + 3, last)], w)
 
@@ -349,8 +358,8 @@ def note_scores(block, count, b, white, tail, score, screen):
 
 
 @jit
-def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mean, proximal,
-              score, grad_w, iterate_sum, screen):
+def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_size, mean,
+              proximal, score, grad_w, iterate_sum, screen):
     """One epoch of SGD; changes w, score, grad_w, iterate_sum, screen. See reference.sgd_epoch."""
     white = 255.0 if X.itemsize == 1 else 1.0  # what a white pixel is in X
     screening, boxed = screen.floor.size > 0, ball == LINF_BOX
@@ -364,7 +373,7 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
     margins, active = block.margin, block.active
     grad_b, loss_sum, mistakes, skipped = 0.0, 0.0, 0, 0
     norm, w_moved = 0.0, True
-    scored, ahead, n_active, visit = 0, 0, 0, 0
+    scored, look_ahead, n_active, visit = 0, 0, 0, 0
     for batch in range(learning_rate.size):
         first = batch * batch_size
         last = min(first + batch_size, order.size)
@@ -375,18 +384,18 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
             norm = dual_norm(w, ball) if eps > 0 else 0.0
             if screening:
                 update_bounds(screen, w, b, eps * norm)
-            scored, ahead, n_active, visit = first, 1 if singly else GROUP, 0, 0
+            scored, look_ahead, n_active, visit = first, 1 if singly else GROUP, 0, 0
         batch_loss, slope_sum, grad_b, w_moved = 0.0, 0.0, 0.0, False
         done = first
         while done < last:
             if done == scored:
                 if screening:
-                    ahead = 0  # what a row ahead may skip is known when its batch comes
-                scored = min(scored + BLOCK, max(last, first + ahead), order.size)
-                ahead = min(2 * ahead, LOOK_AHEAD)
+                    look_ahead = 0  # what a batch may skip is known when it comes
+                scored = min(scored + BLOCK, max(last, first + look_ahead), order.size)
+                look_ahead = min(2 * look_ahead, LOOK_AHEAD)
                 count = choose_rows(block, y, order, done, scored, screen)
                 skipped += scored - done - count
-                score_rows(block, count, X, w, singly)
+                score_rows(block, count, X, ahead, w, singly)
                 smooth = boxed or loss == LOGISTIC
                 n_active = find_active(block, count, b, eps * norm, white, smooth)
                 if boxed:

@@ -7,8 +7,8 @@ from numlin.balls import BALLS, water_level  # noqa: F401  (the twin of compiled
 from numlin.losses import LOSSES
 
 
-def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mean, proximal,
-              score, grad_w, iterate_sum, screen):
+def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_size, mean,
+              proximal, score, grad_w, iterate_sum, screen):
     """One epoch of SGD on the robust loss.
 
     Each batch steps against a subgradient of the sum (or mean) of its robust losses::
@@ -35,6 +35,10 @@ def sgd_epoch(X, y, order, w, b, eps, loss, ball, learning_rate, batch_size, mea
     order : (n_visits,) int64
         Rows of X in the order to visit. Called slice by slice, cut between batches, the
         result is the same bit for bit.
+    ahead : (n,) int64, or (0,)
+        A hint that changes no result: the row to start reading at each visit, for all but the
+        last n_visits - n. (0,): the one that is visited a few visits later. This twin takes no
+        notice of it.
     w : (n_features,) float32 or float64
         Weights, changed in place.
     b : float

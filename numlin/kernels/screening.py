@@ -37,8 +37,8 @@ import numpy as np
 from numlin.kernels import Screen, frozen, no_screen
 from numlin.kernels.compiled import ROUND_UP, row_norms
 
-WORTH_IT = 0.8  # screening costs 5 % of an epoch; it pays if fewer than this share of rows is read
-PAUSE = 4  # epochs without screening when it did not pay, twice as many the next time
+WORTH_IT = 0.7  # of all rows: with more to read than that, bounds cost as much as they save
+PAUSE = 10  # epochs without screening when it did not pay, twice as many the next time
 
 
 class Screening:
