@@ -1,7 +1,7 @@
 """The kernels: implementation and storage x batch size x eps, held against one `X @ w`.
 
 An epoch goes through all rows in shuffled order unless it says "block shuffle", of 1024 rows, or
-"file order", in both of which the processor reads ahead by itself. It starts where five epochs of
+"file order", in which the processor reads ahead by itself. It starts where five epochs of
 training left w, with warm caches. Its operations are those of every margin and of the gradient of
 the active samples; its bytes those of X, once. Processor time.
 """
@@ -11,9 +11,10 @@ from functools import cache
 import numpy as np
 
 from bench import limits
-from bench.data import BATCH, EPS, expect_close, numpy_epoch, start
+from bench.data import BATCH, BLOCK, EPS, expect_close, numpy_epoch, start
 from bench.timing import Case, measure
 from numlin import kernels
+from numlin.sgd import reads_ahead
 
 STORAGES = ("float64", "float32", "uint8")
 BASELINE = "X @ w float32"
@@ -79,7 +80,8 @@ class Epoch:
         self.w = start.w.astype(real)
         n_batches = -(-len(start.order) // start.batch_size)
         self.kernel = kernels.load(engine).sgd_epoch
-        self.data = tuple(map(kernels.frozen, (X, y, start.order, start.ahead)))
+        ahead = start.ahead if reads_ahead(X, BLOCK) else kernels.NOTHING_AHEAD
+        self.data = tuple(map(kernels.frozen, (X, y, start.order, ahead)))
         self.rates = kernels.frozen(np.full(n_batches, start.learning_rate))
         self.room = np.empty(start.batch_size, real), np.empty_like(self.w), np.empty(0)
         self.screen = kernels.no_screen(self.w)

@@ -26,6 +26,7 @@ SCHEDULES = {
 }
 SCREEN_FROM = 50  # epochs: from here on skipping rows gains more than its preparation costs
 SCREEN_BATCH = 50  # samples: the bounds are renewed with every batch, which must be worth it
+READ_AHEAD = 2**20  # bytes: a block of rows that second-level caches hold beside the next one
 STARTS = {
     "zero": lambda d: (0.0, 0.0),
     "glorot": lambda d: (math.sqrt(6 / (d + 1)), 0.0),
@@ -257,18 +258,26 @@ def epoch_order(n_samples, shuffle_block, rng):
     and the order has fewer outcomes. That costs nothing where the file itself is well mixed. A
     file sorted by label gives batches of one label, and its SGD swings from block to block:
     shuffle such a file once on disk. A block should be many batches long, and
-    small enough that two are in the second-level cache: while one is visited, the next is read.
+    where it is no longer than READ_AHEAD bytes, the next is read while it is visited.
     """
     if not shuffle_block:
         return rng.permutation(n_samples), kernels.NOTHING_AHEAD
     starts = rng.permutation(np.arange(0, n_samples, shuffle_block))
     lengths = np.minimum(shuffle_block, n_samples - starts)
     ends = np.cumsum(lengths)
-    in_sequence = np.repeat(starts - (ends - lengths), lengths) + np.arange(n_samples)
+    in_sequence = np.ones(n_samples, np.int64)  # steps of 1, but from block to block; then summed
+    in_sequence[0] = starts[0]
+    in_sequence[ends[:-1]] = starts[1:] - starts[:-1] - lengths[:-1] + 1
+    np.cumsum(in_sequence, out=in_sequence)
     order = in_sequence.copy()
     for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
         rng.shuffle(order[end - length : end])
     return order, in_sequence[lengths[0] :]
+
+
+def reads_ahead(X, shuffle_block):
+    """Whether blocks of so many rows of X (n_samples, n_features) are short enough for that."""
+    return shuffle_block * X.shape[1] * X.itemsize <= READ_AHEAD
 
 
 def _storage(X, dtype):
@@ -365,9 +374,9 @@ class _Loop:
     def _call(self, order, ahead, rates):
         """One kernel call: moves w and b, returns the sum of the losses and the mistakes."""
         t, state = self.state.training, self.state
-        screen = self.read_all
-        if self.screening:  # rows that will be skipped are not worth reading ahead
-            screen, ahead = self.screening.screen(), kernels.NOTHING_AHEAD
+        screen = self.screening.screen() if self.screening else self.read_all
+        if self.screening or not reads_ahead(self.X, t.shuffle_block):
+            ahead = kernels.NOTHING_AHEAD  # and rows that may be skipped are not read ahead either
         state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(
             self.X, self.y, kernels.frozen(order), kernels.frozen(ahead), state.w, state.b,
             float(t.eps), *self.codes, kernels.frozen(rates), self.batch_size,
