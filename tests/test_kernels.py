@@ -304,8 +304,10 @@ def train_twice(seed, n_epochs=20):
     for _ in range(n_epochs):
         order = rng.permutation(len(y))
         full = run(compiled.sgd_epoch, X, y, order, w=full["w"], b=full["b"], **options)
+        before = screen.floor.copy()
         fast = run(compiled.sgd_epoch, X, y, order, w=fast["w"], b=fast["b"], screen=screen,
                    **options)
+        fast["renewed"] = np.count_nonzero(screen.floor != before)
         yield full, fast
 
 
@@ -317,6 +319,7 @@ def test_screening_changes_no_bit_and_saves_rows():
             for full, fast in train_twice(seed):
                 visited += full["rows_read"]
                 read += fast["rows_read"]
+                assert fast["renewed"] <= fast["rows_read"] <= full["rows_read"], "rows counted"
                 for name in ("w", "b", "grad_w", "grad_b", "loss_sum", "mistakes", "iterate_sum"):
                     assert np.array_equal(full[name], fast[name], equal_nan=True), (seed, name)
     assert read < 0.9 * visited
