@@ -10,7 +10,7 @@ from numlin.kernels import NOTHING_AHEAD
 from numlin.sgd import Training, epoch_order, fit
 
 BATCH = 100
-BLOCK = 1024  # rows of a shuffled block, 0.8 MB of raw pixels: second-level caches hold one or two
+BLOCK = 1024  # rows of a shuffled block, 0.8 MB of raw pixels: second-level caches hold one
 EPS = (0.0, 0.1, 0.3)
 
 

@@ -26,7 +26,7 @@ SCHEDULES = {
 }
 SCREEN_FROM = 50  # epochs: from here on skipping rows gains more than its preparation costs
 SCREEN_BATCH = 50  # samples: the bounds are renewed with every batch, which must be worth it
-READ_AHEAD = 2**20  # bytes: a block of rows that second-level caches hold beside the next one
+READ_AHEAD = 2**20  # bytes: longer blocks drive each other out of a second-level cache of that
 STARTS = {
     "zero": lambda d: (0.0, 0.0),
     "glorot": lambda d: (math.sqrt(6 / (d + 1)), 0.0),
@@ -246,8 +246,8 @@ def epoch_order(n_samples, shuffle_block, rng):
     -------
     order : (n_samples,) int64
     ahead : (n,) int64
-        For each visit the row that a kernel should start to read: those of the next block in the
-        order of the data. Empty where there is no next block.
+        For each visit the row that a kernel should start to read: the row as many places further
+        as a block is long, were blocks visited in file order. Empty where there is but one block.
 
     Notes
     -----
@@ -257,11 +257,12 @@ def epoch_order(n_samples, shuffle_block, rng):
     neighbours only, samples of different blocks never meet in one (but where two blocks touch),
     and the order has fewer outcomes. That costs nothing where the file itself is well mixed. A
     file sorted by label gives batches of one label, and its SGD swings from block to block:
-    shuffle such a file once on disk. A block should be many batches long, and
-    where it is no longer than READ_AHEAD bytes, the next is read while it is visited.
+    shuffle such a file once on disk. A block should be many batches long.
+    Blocks of up to READ_AHEAD bytes are read ahead: the next one while one is visited.
     """
     if not shuffle_block:
         return rng.permutation(n_samples), kernels.NOTHING_AHEAD
+    shuffle_block = min(int(shuffle_block), n_samples)
     starts = rng.permutation(np.arange(0, n_samples, shuffle_block))
     lengths = np.minimum(shuffle_block, n_samples - starts)
     ends = np.cumsum(lengths)
@@ -272,12 +273,12 @@ def epoch_order(n_samples, shuffle_block, rng):
     order = in_sequence.copy()
     for end, length in zip(ends.tolist(), lengths.tolist(), strict=True):
         rng.shuffle(order[end - length : end])
-    return order, in_sequence[lengths[0] :]
+    return order, in_sequence[shuffle_block:]
 
 
 def reads_ahead(X, shuffle_block):
-    """Whether blocks of so many rows of X (n_samples, n_features) are short enough for that."""
-    return shuffle_block * X.shape[1] * X.itemsize <= READ_AHEAD
+    """Whether blocks of so many rows of X (n_samples, n_features) are no longer than READ_AHEAD."""
+    return int(shuffle_block) * X.shape[1] * X.itemsize <= READ_AHEAD
 
 
 def _storage(X, dtype):
@@ -375,8 +376,8 @@ class _Loop:
         """One kernel call: moves w and b, returns the sum of the losses and the mistakes."""
         t, state = self.state.training, self.state
         screen = self.screening.screen() if self.screening else self.read_all
-        if self.screening or not reads_ahead(self.X, t.shuffle_block):
-            ahead = kernels.NOTHING_AHEAD  # and rows that may be skipped are not read ahead either
+        if screen.floor.size or not reads_ahead(self.X, t.shuffle_block):
+            ahead = kernels.NOTHING_AHEAD  # a row that is skipped is not worth reading
         state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(
             self.X, self.y, kernels.frozen(order), kernels.frozen(ahead), state.w, state.b,
             float(t.eps), *self.codes, kernels.frozen(rates), self.batch_size,

@@ -104,22 +104,25 @@ def test_cases_are_not_idle():
     assert 3 < np.count_nonzero(proximal["w"] == 0) < 37
 
 
-@pytest.mark.parametrize("batch_size", [1, 16, 64])
-def test_batch_by_batch_equals_the_epoch_bit_for_bit(batch_size):
+@pytest.mark.parametrize("batch_size", [1, 3, 10, 16, 64])
+@pytest.mark.parametrize("eps, contrast", [(0.05, 0.3), (0.0, 0.6)], ids=["busy", "mostly idle"])
+def test_batch_by_batch_equals_the_epoch_bit_for_bit(batch_size, eps, contrast):
     rng = np.random.default_rng(2)
-    _, X, y = digits(rng)
+    _, X, y = digits(rng, contrast=contrast)
     order = frozen(rng.permutation(len(y)))
     for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
-        w, b, loss_sum, mistakes = np.linspace(-0.3, 0.4, X.shape[1]), 0.1, 0.0, 0
+        w = np.where(np.arange(37) % 2, 0.5, -0.5) * (1 + np.linspace(0, 0.1, 37))
+        b, loss_sum, mistakes, w_at_start = 0.1, 0.0, 0, w.copy()
         score, grad_w = np.empty(batch_size), np.empty(X.shape[1])
         iterate_sum = np.zeros(X.shape[1] + 1)
-        whole = run(kernel, X, y, order, batch_size=batch_size, average=True)
+        whole = run(kernel, X, y, order, batch_size=batch_size, average=True, eps=eps,
+                    w=w_at_start)
         rates = frozen(np.linspace(0.1, 0.05, -(-len(order) // batch_size)))
         for batch, first in enumerate(range(0, len(order), batch_size)):
             b, grad_b, loss, missed, _ = kernel(
-                frozen(X), frozen(y), order[first:first + batch_size], NOTHING_AHEAD, w, b, 0.05,
-                HINGE, LINF, rates[batch:batch + 1], batch_size, True, False, score, grad_w, iterate_sum,
-                no_screen(w))
+                frozen(X), frozen(y), order[first:first + batch_size], NOTHING_AHEAD, w, b, eps,
+                HINGE, LINF, rates[batch:batch + 1], batch_size, True, False, score, grad_w,
+                iterate_sum, no_screen(w))
             loss_sum += loss
             mistakes += missed
         last = len(order) - first
@@ -378,14 +381,16 @@ def test_without_compilation_the_kernel_still_runs():
 import numpy as np
 from numlin.kernels import NOTHING_AHEAD, compiled, no_screen, reference
 from numlin.kernels.screening import Screening
-X, y, rng = np.random.default_rng(0).random((12, 5)), np.tile(np.array([-1, 1], np.int8), 6), None
-for screened in (False, True):
+X, y = np.random.default_rng(0).random((150, 5)), np.tile(np.array([-1, 1], np.int8), 75)
+for screened, size in ((False, 10), (False, 100), (True, 100), (False, 1), (False, 2)):
     results = []
     for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
         w = np.linspace(-1, 1, 5)
         screen = Screening(X, w).screen() if screened else no_screen(w)
-        results.append(kernel(X, y, np.arange(12), NOTHING_AHEAD, w, 0.0, 0.1, 0, 0, np.full(3, 0.1), 5,
-                              True, False, np.empty(5), np.empty(5), np.empty(0), screen) + tuple(w))
+        rates = np.full(-(-150 // size), 0.01)
+        results.append(kernel(X, y, np.arange(150), NOTHING_AHEAD, w, 0.0, 0.1, 0, 0, rates, size,
+                              True, False, np.empty(size), np.empty(5), np.empty(0), screen)[:4]
+                       + tuple(w))
     np.testing.assert_allclose(*results, rtol=1e-12)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,

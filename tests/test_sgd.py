@@ -14,6 +14,7 @@ from numlin.callbacks import (
     State,
     WeightSnapshots,
 )
+from numlin.kernels import reference
 from numlin.objective import error_rate, objective, subgradient
 from numlin.sgd import DivergenceError, Training, fit, fit_many
 
@@ -118,11 +119,56 @@ def test_over_many_epochs_a_watcher_still_sees_the_score_of_every_sample(blobs):
             self.before = state.w.copy(), state.b
 
     watcher = Scores()
-    long = {"eps": 0.0, "n_epochs": 80, "batch_size": 20}
+    long = {"eps": 0.0, "n_epochs": 80, "batch_size": 60, "learning_rate": 1.0}
     watched = fit(X, y, training(**long), [watcher])
-    assert watcher.seen == 80 * 60 - 20 and watched.rows_read.tolist() == [1.0] * 80
+    assert watcher.seen == 80 * 60 - 60 and watched.rows_read.tolist() == [1.0] * 80
     unwatched = fit(X, y, training(**long))
+    assert unwatched.rows_read.min() < 1, "nothing was skipped, so nothing is compared"
     assert (unwatched.w == watched.w).all() and unwatched.b == watched.b
+
+
+@pytest.mark.parametrize("n_samples, block", [
+    (1, 1), (7, 1), (12, 4), (10, 4), (9, 4), (10, 10), (10, 10**20), (300, np.uint8(100)),
+])
+def test_a_block_shuffle_reads_one_block_ahead_in_file_order(n_samples, block):
+    for seed in range(20):
+        order, ahead = sgd.epoch_order(n_samples, block, np.random.default_rng(seed))
+        assert np.array_equal(np.sort(order), np.arange(n_samples))
+        length = min(int(block), n_samples)
+        assert len(ahead) == n_samples - length
+        blocks = order // length  # each number stands together
+        assert np.count_nonzero(np.diff(blocks)) == len(set(blocks.tolist())) - 1
+        in_sequence = sorted(range(n_samples), key=lambda place: (
+            list(dict.fromkeys(blocks.tolist())).index(blocks[place]), order[place]))
+        assert np.array_equal(ahead, order[in_sequence][length:])
+
+
+@pytest.mark.parametrize("watched", [False, True])
+@pytest.mark.parametrize("block, n_features, reads", [
+    (10, 12, True), (10, 2**17, False), (0, 12, False)])
+def test_short_shuffled_blocks_are_read_ahead_and_long_ones_are_not(
+    rng, monkeypatch, watched, block, n_features, reads
+):
+    X, y = rng.random((35, n_features)), np.where(np.arange(35) % 2, 1, -1)
+    passed, original = [], reference.sgd_epoch
+
+    def kernel(*arguments):
+        passed.append((arguments[2], arguments[3]))
+        return original(*arguments)
+
+    monkeypatch.setattr(reference, "sgd_epoch", kernel)
+
+    class Watcher(Callback):
+        def on_batch(self, state):
+            pass
+
+    plan = training(n_epochs=1, batch_size=10, shuffle_block=block, engine="numpy")
+    fit(X, y, plan, [Watcher()] if watched else [])
+    _, ahead = zip(*passed)
+    assert len(passed) == (4 if watched else 1)
+    assert [len(rows) for rows in ahead] == [
+        max(0, 25 - 10 * call) * reads for call in range(len(passed))]
+    assert all(np.array_equal(rows, ahead[0][10 * call:]) for call, rows in enumerate(ahead))
 
 
 @pytest.mark.parametrize("changes, skips", [

@@ -3,27 +3,29 @@
 A linear model does two flops per number it reads, so the limit is memory traffic, and the
 kernel is fast because it moves little and never waits for one thing at a time:
 
-- Each row is read from memory once. The rows of a batch are scored in blocks that the
+- Each row is read from memory once. The rows of a batch are scored in blocks that a
   second-level cache holds, and the active ones are added to the gradient from there.
 - Rows are read where they lie, in the order asked for: no shuffled copy, no batch matrix. Raw
   uint8 pixels, a quarter of the bytes of float32, are widened in registers.
 - Four rows are scored at a time (`dot_four`): one reading of w serves them all, and four rows
   come from memory side by side.
 - In shuffled order the processor cannot guess where the next row lies. `start_reading` asks for
-  all of its cache lines eight rows ahead, into the second-level cache: the first-level cache can
-  wait for a dozen or two lines at once, fewer than one row has, and drops what is asked beyond.
-  Where blocks of the data are shuffled (sgd.epoch_order), it reads the next one in file order,
-  as memory likes best, while the present one is visited out of the cache.
+  it eight rows ahead, for up to 4 kB, into the second-level cache. Asked for in the first-level
+  cache, float32 rows take half as long again, as if part of what they ask for were refused.
+  Where short blocks of the data are shuffled (sgd.epoch_order), the next one is read in file
+  order, as memory likes best, while the present one is visited out of the cache.
 - A sample that is not active costs one dot product and nothing else, and a batch without an
   active sample leaves w, its norm and the gradient alone. So scores stay valid until w moves: of
-  batches smaller than a block, several are scored together, and what is left when w moves is
+  batches shorter than LOOK_AHEAD, several are scored together, and what is left when w moves is
   scored again, from the cache.
 - The loops over features have no branches, and sums may be re-associated (see jit.py), so that
   the compiler turns them into packed fused multiply-adds, a sum into four independent
   accumulators. With AVX-512 the core of `dot_four` is sixteen times
   ``vfmadd231ps (X), zmm, zmm``, four rows of 64 pixels, and four loads of w.
 
-How a row is scored does not depend on the rows beside it, so blocks change no bit of the result.
+All four sums of `dot_four` are taken in the same order, so how rows are grouped changes no bit of
+the result. `dot` may round otherwise: which of the two scores a row depends on the arguments of
+the epoch alone, never on the state of training.
 
 Vectors are in the type of w (float32 or float64), scalars (b, margin, loss) in float64. The
 explanation of what is computed is in reference.py, that of skipping rows in screening.py.
@@ -41,8 +43,8 @@ CACHE_LINE = 64  # bytes
 ROWS_AHEAD = 8  # 25 kB of float32; anything from 4 to 24 does as well
 BYTES_AHEAD = 4096  # of a row: from there on the processor reads ahead by itself
 GROUP = 4  # rows scored at a time: 16 accumulators, which AVX-512 has registers for
-BLOCK = 64  # rows scored before any is added: 200 kB of float32, in the second-level cache
-LOOK_AHEAD = 32  # rows scored beyond the batch: more would be wasted when w moves
+BLOCK, BLOCK_BYTES = 64, 2**19  # most that is scored before any of it is added
+LOOK_AHEAD = 32  # rows scored together where batches are shorter: more are wasted when w moves
 
 ZERO = np.float32(0)  # beside a float32 it leaves a float32, unlike 0
 
@@ -286,21 +288,21 @@ class Block(NamedTuple):
 @jit
 def new_block(w):
     """An empty Block for weights like w, with room for the rows ahead and a group cut short."""
-    return Block(np.empty(BLOCK + 1, np.int64), np.empty(BLOCK + ROWS_AHEAD, np.int64),
-                 np.empty(BLOCK + 1), np.empty(BLOCK + GROUP, w.dtype), np.empty(BLOCK),
-                 np.empty(BLOCK + 1, np.int64), np.empty(1, w.dtype))
+    return Block(np.empty(BLOCK, np.int64), np.empty(BLOCK + ROWS_AHEAD, np.int64),
+                 np.empty(BLOCK), np.empty(BLOCK + GROUP, w.dtype), np.empty(BLOCK),
+                 np.empty(BLOCK, np.int64), np.empty(1, w.dtype))
 
 
 @jit
 def choose_rows(block, y, order, first, last, screen):
     """Fill the block with what must be read of order[first:last], and count it; rows ahead too."""
-    screening, count = screen.floor.size > 0, 0
+    count = 0
     for k in range(first, last):
         i = order[k]
         block.position[count], block.row[count], block.label[count] = k, i, y[i]
-        count += not screening or not can_skip(screen, y, i)
-    for ahead in range(ROWS_AHEAD):
-        block.row[count + ahead] = order[min(last + ahead, order.size - 1)]
+        count += not can_skip(screen, y, i)
+    for k in range(ROWS_AHEAD):
+        block.row[count + k] = order[min(last + k, order.size - 1)]
     return count
 
 
@@ -308,9 +310,9 @@ def choose_rows(block, y, order, first, last, screen):
 def score_rows(block, count, X, ahead, w, singly):
     """Fill block.clean with X[i] . w of its first `count` rows, and start reading rows ahead."""
     row, clean, last = block.row, block.clean, count - 1
-    step = 1 if singly else GROUP
-    for k in range(0, count, step):
-        for visit in range(k, min(k + step, count)):
+    at_a_time = 1 if singly else GROUP
+    for k in range(0, count, at_a_time):
+        for visit in range(k, min(k + at_a_time, count)):
             if ahead.size > 0:
                 i = ahead[min(block.position[visit], ahead.size - 1)]
                 block.touched[0] = X[i, 0]  # has a mapped file's page fetched, as no hint would
@@ -325,14 +327,14 @@ def score_rows(block, count, X, ahead, w, singly):
 
 
 @jit
-def find_active(block, count, b, drop, white, smooth):
-    """Fill block.margin and block.active, and count the latter: all samples if `smooth`."""
+def find_active(block, count, b, drop, white, all_of_them):
+    """Fill block.margin and block.active, and count the latter: all rows if `all_of_them`."""
     for k in range(count):
         block.margin[k] = block.label[k] * (block.clean[k] / white + b) - drop
     n_active = 0
     for k in range(count):
         block.active[n_active] = k
-        n_active += smooth or not block.margin[k] >= 1
+        n_active += all_of_them or not block.margin[k] >= 1
     return n_active
 
 
@@ -363,20 +365,22 @@ def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_si
     """One epoch of SGD; changes w, score, grad_w, iterate_sum, screen. See reference.sgd_epoch."""
     white = 255.0 if X.itemsize == 1 else 1.0  # what a white pixel is in X
     screening, boxed = screen.floor.size > 0, ball == LINF_BOX
-    # One by one where nearly every sample moves w, so that those scored beside it are wasted.
+    # Where a batch of a few is likely to move w, what is scored beside it is likely to be wasted.
     singly = batch_size < GROUP and (eps > 0 or loss == LOGISTIC)
     tail = (learning_rate.size - 1) * batch_size
+    n_visits = min(order.size, tail + batch_size)
+    block_size = max(GROUP, min(BLOCK, BLOCK_BYTES // (X.shape[1] * X.itemsize)))
     if screening:
         move_anchor(screen, w)
     block = new_block(w)
-    position, row, labels = block.position, block.row, block.label
+    positions, rows, labels = block.position, block.row, block.label
     margins, active = block.margin, block.active
     grad_b, loss_sum, mistakes, skipped = 0.0, 0.0, 0, 0
     norm, w_moved = 0.0, True
     scored, look_ahead, n_active, visit = 0, 0, 0, 0
     for batch in range(learning_rate.size):
         first = batch * batch_size
-        last = min(first + batch_size, order.size)
+        last = min(first + batch_size, n_visits)
         share = 1.0 / (last - first) if mean else 1.0
         if w_moved:
             for j in range(w.size):
@@ -389,24 +393,25 @@ def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_si
         done = first
         while done < last:
             if done == scored:
-                if screening:
+                if screening or w_moved:
                     look_ahead = 0  # what a batch may skip is known when it comes
-                scored = min(scored + BLOCK, max(last, first + look_ahead), order.size)
+                scored = min(scored + block_size, max(last, first + look_ahead), n_visits)
                 look_ahead = min(2 * look_ahead, LOOK_AHEAD)
                 count = choose_rows(block, y, order, done, scored, screen)
                 skipped += scored - done - count
                 score_rows(block, count, X, ahead, w, singly)
-                smooth = boxed or loss == LOGISTIC
-                n_active = find_active(block, count, b, eps * norm, white, smooth)
+                # In the box the margin that counts is yet to come.
+                all_of_them = boxed or loss == LOGISTIC
+                n_active = find_active(block, count, b, eps * norm, white, all_of_them)
                 if boxed:
                     worsen_in_box(block, count, X, w, b, eps, white)
                 if screening or scored > tail:
                     note_scores(block, count, b, white, tail, score, screen)
                 visit = 0
             done = min(last, scored)
-            while visit < n_active and position[active[visit]] < done:
+            while visit < n_active and positions[active[visit]] < done:
                 k = active[visit]
-                i, label, margin = row[k], labels[k], margins[k]
+                i, label, margin = rows[k], labels[k], margins[k]
                 value, slope = loss_and_slope(margin, loss)
                 if slope != 0:
                     w_moved = True
@@ -428,7 +433,7 @@ def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_si
             for j in range(w.size):
                 iterate_sum[j] += w[j]
             iterate_sum[w.size] += b
-    return b, grad_b, loss_sum, mistakes, order.size - skipped
+    return b, grad_b, loss_sum, mistakes, n_visits - skipped
 
 
 @jit

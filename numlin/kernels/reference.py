@@ -36,9 +36,8 @@ def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_si
         Rows of X in the order to visit. Called slice by slice, cut between batches, the
         result is the same bit for bit.
     ahead : (n,) int64, or (0,)
-        A hint that changes no result: the row to start reading at each visit, for all but the
-        last n_visits - n. (0,): the one that is visited a few visits later. This twin takes no
-        notice of it.
+        Rows of X to start reading, one at each visit, the last one from then on; a hint that
+        changes no result. (0,): what is visited a few visits later. This twin takes no notice.
     w : (n_features,) float32 or float64
         Weights, changed in place.
     b : float
