@@ -133,7 +133,7 @@ def main(images, labels, n_rows, small, shuffle_block):
 
 
 class Anonymous:
-    """Looks every few milliseconds how much memory of its own the process has; keeps the most."""
+    """Looks twenty times a second how much memory of its own the process has; keeps the most."""
 
     def __init__(self):
         self.most, self.done = 0, threading.Event()
@@ -141,7 +141,7 @@ class Anonymous:
         self.thread.start()
 
     def _watch(self):
-        while not self.done.wait(0.005):
+        while not self.done.wait(0.05):
             self.most = max(self.most, self.now())
 
     @staticmethod
