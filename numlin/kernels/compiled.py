@@ -69,7 +69,7 @@ def loss_and_slope(margin, loss):
 
 @jit
 def start_reading(X, i):
-    """Have X[i] brought into the second-level cache."""
+    """Have X[i], up to BYTES_AHEAD of it, brought into the second-level cache."""
     n_bytes = min(X.shape[1] * X.itemsize, BYTES_AHEAD)
     for byte in range(0, n_bytes, CACHE_LINE):
         prefetch(X, i, byte)
@@ -328,7 +328,7 @@ def score_rows(block, count, X, ahead, w, singly):
 
 @jit
 def find_active(block, count, b, drop, white, all_of_them):
-    """Fill block.margin and block.active, and count the latter: all rows if `all_of_them`."""
+    """Fill block.margin and block.active, and count the latter: a NaN is active, too."""
     for k in range(count):
         block.margin[k] = block.label[k] * (block.clean[k] / white + b) - drop
     n_active = 0
@@ -394,7 +394,7 @@ def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_si
         while done < last:
             if done == scored:
                 if screening or w_moved:
-                    look_ahead = 0  # what a batch may skip is known when it comes
+                    look_ahead = 0  # further rows may be skipped, or must be scored again
                 scored = min(scored + block_size, max(last, first + look_ahead), n_visits)
                 look_ahead = min(2 * look_ahead, LOOK_AHEAD)
                 count = choose_rows(block, y, order, done, scored, screen)
