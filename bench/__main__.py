@@ -36,7 +36,7 @@ def main(argv=None):
     from bench import data, report
     from bench.machine import environment
     from bench.timing import WrongResult
-    from numlin.files import write_json
+    from numlin.support.files import write_json
 
     chosen = list(GROUPS) if "all" in options.groups else options.groups
     try:

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.timing import WrongResult, skipped
 from numlin.objective import objective
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
 
 MINIMUM = {0.1: 0.0222018318, 0.2: 0.0754299099, 0.3: 0.1219450538}

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bench.timing import WrongResult
-from numlin import datasets, validation
+from numlin.data import datasets
+from numlin.support import arguments
 from numlin.kernels import NOTHING_AHEAD
 from numlin.sgd import Training, epoch_order, fit
 
@@ -29,7 +30,7 @@ class Data(NamedTuple):
 
     def stored(self, storage):
         """The training pixels as "uint8", or over 255 as "float32" or "float64"."""
-        return self.pixels if storage == "uint8" else validation.pixels(self.pixels, storage)
+        return self.pixels if storage == "uint8" else arguments.pixels(self.pixels, storage)
 
 
 def load(data_dir=None):
@@ -99,7 +100,7 @@ def numpy_epoch(X, y, start, real):
     rate, loss, n_active = real(start.learning_rate), 0.0, 0
     for first in range(0, len(start.order), size):
         rows = start.order[first : first + size]
-        x, label = validation.pixels(X[rows], real), y[rows]
+        x, label = arguments.pixels(X[rows], real), y[rows]
         gap = 1 - label * (x @ w + b) + eps * np.abs(w).sum()
         active = gap > 0
         loss += gap[active].sum()

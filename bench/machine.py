@@ -6,7 +6,7 @@ from pathlib import Path
 import numba
 import numpy as np
 
-from numlin.environment import environment as numlin_environment
+from numlin.support.environment import environment as numlin_environment
 
 
 def environment():

@@ -8,7 +8,7 @@ the values are compared.
 import numpy as np
 
 from bench.timing import Case, WrongResult, skipped
-from numlin import datasets
+from numlin.data import datasets
 from numlin.optimum import minimise
 
 PROBLEMS = (((0, 1), 0.1), ((0, 1), 0.2), ((0, 1), 0.3), ((3, 8), 0.1))

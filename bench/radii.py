@@ -10,7 +10,7 @@ from bench.timing import Case, WrongResult, measure
 from numlin.attacks import radii, robust_accuracy
 from numlin.balls import BALLS, PIXEL_BOX
 from numlin.objective import score
-from numlin.validation import pixels
+from numlin.support.arguments import pixels
 
 ATTACK_EPS = np.arange(101) / 200  # with --quick every fifth
 

@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 
 from bench.timing import relative, summary, verdict
-from numlin.text import table
+from numlin.support.text import table
 
 REFERENCES = {"X @ w float32"}
 OWN = ("kernel", "twin", "fit", "screened", "every row", "from radii", "numlin", "steady",

@@ -25,8 +25,8 @@ import numpy as np
 
 from bench.data import BLOCK
 from bench.timing import last_line, WrongResult
-from numlin import idx
-from numlin.progress import Progress
+from numlin.data import idx
+from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
 
 SHUFFLES = {"block shuffle": BLOCK, "full shuffle": 0}

@@ -18,7 +18,7 @@ import numpy as np
 
 import numlin
 from bench.timing import last_line, WrongResult
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 
 PROGRAM = """
 import time

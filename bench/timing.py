@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 
 LEAST_ROUNDS = 5
 WARM_RUNS, WARM_SECONDS = 4, 0.02  # off the clock before each sample: so many runs, but not longer

@@ -17,7 +17,7 @@ _HOMES = {
     "Training": "sgd",
     "fit": "sgd",
     "fit_many": "sgd",
-    "load": "datasets",
+    "load": "data.datasets",
     "Ball": "balls",
     "attack": "attacks",
     "minimal_perturbation": "attacks",

@@ -16,7 +16,7 @@ import numpy as np
 from numlin import kernels
 from numlin.balls import PIXEL_BOX, Ball
 from numlin.objective import score
-from numlin.validation import (
+from numlin.support.arguments import (
     check_choice,
     check_classifier,
     check_eps,

@@ -34,7 +34,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numlin.validation import check_choice, check_inside
+from numlin.support.arguments import check_choice, check_inside
 
 NORMS = ("linf", "l2", "l1")
 PIXEL_BOX = (0.0, 1.0)

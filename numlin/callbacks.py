@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from numlin.objective import score
-from numlin.validation import check_inputs, check_signs, pixels
+from numlin.support.arguments import check_inputs, check_signs, pixels
 
 
 @dataclass

@@ -9,18 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin import datasets, verification
+from numlin.data import datasets
+from numlin.studies import gradients
 from numlin.attacks import attack as worst_inputs
 from numlin.attacks import radii, robust_accuracy
 from numlin.balls import PIXEL_BOX, Ball
 from numlin.callbacks import LossLogger
-from numlin.files import replacing, staging
+from numlin.support.files import replacing, staging
 from numlin.model import LinearClassifier
 from numlin.objective import error_rate, objective
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 from numlin.studies.clock import Clock
-from numlin.text import table
-from numlin.validation import check_choice, check_inputs, check_number, pixels
+from numlin.support.text import table
+from numlin.support.arguments import check_choice, check_inputs, check_number, pixels
 
 
 OUTPUTS = ("results.json", "report.html", "models/*.npz", "figures/[0-9][0-9]-*.*")
@@ -81,13 +82,13 @@ def check(options):
     source, digits = _source(options), options.digits or (0, 1)
     X, y = datasets.load("test", digits, np.float64, source)
     X, y = X[: options.samples], y[: options.samples]
-    rows = verification.check_all(X, y, options.seed)
-    failed = verification.failed(rows)
+    rows = gradients.check_all(X, y, options.seed)
+    failed = gradients.failed(rows)
     print(
         f"{_title(source.name, digits)}, {len(y)} test images: gradients against central "
         "differences in float64\n"
     )
-    print(table(*verification.table(rows)))
+    print(table(*gradients.table(rows)))
     for row in failed:
         print(f"\n{row.loss}, {row.ball}, {row.engine}: {row.report}")
     print(f"\n{len(rows) - len(failed)} of {len(rows)} pass")
@@ -255,8 +256,8 @@ def _solve(X, y, X_test, y_test, eps):
 
 def _prove(X, y, found, digits, source, certificate_path):
     """The exact value of an optimum or a margin, its certificate written if a path is given."""
-    from numlin import idx
-    from numlin.proof import certificate, rational
+    from numlin.data import idx
+    from numlin.optimum.proof import certificate, rational
 
     prove = rational.prove if hasattr(found, "eps") else rational.prove_margin
     proof = prove(X, y, found)
@@ -292,7 +293,7 @@ def _path(options):
 
 def verify(options):
     """Check a certificate against the data with nothing but integers."""
-    from numlin.proof.verifier import verify as check_certificate
+    from numlin.optimum.proof.verifier import verify as check_certificate
 
     source = _source(options)
     images, labels = source.paths["train-images"], source.paths["train-labels"]

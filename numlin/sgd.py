@@ -16,8 +16,8 @@ from numlin import kernels
 from numlin.balls import NORMS, Ball
 from numlin.callbacks import State
 from numlin.losses import LOSSES
-from numlin.progress import Progress
-from numlin.validation import check_choice, check_inputs, check_inside, check_number, check_signs
+from numlin.support.progress import Progress
+from numlin.support.arguments import check_choice, check_inputs, check_inside, check_number, check_signs
 
 SCHEDULES = {
     "constant": lambda t, n_steps: np.ones_like(t),

@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from numlin import datasets
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 
 needs_jit = pytest.mark.skipif(

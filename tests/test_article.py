@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
-from numlin import datasets
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.studies import article
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
-from numlin import datasets, kernels
+from numlin import kernels
+from numlin.data import datasets
 from numlin.attacks import attack, minimal_perturbation, radii, robust_accuracy
 from numlin.balls import BALLS, LINF, Ball, water_level
 from numlin.model import LinearClassifier

@@ -6,8 +6,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numlin import idx, optimum
-from numlin.proof import certificate, rational, verifier
+from numlin import optimum
+from numlin.data import idx
+from numlin.optimum.proof import certificate, rational, verifier
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import numlin
-from numlin import cli, datasets
+from numlin import cli
+from numlin.data import datasets
 from numlin.attacks import attack
 from numlin.model import LinearClassifier
 
@@ -173,7 +174,7 @@ def test_interrupting_reproduce_leaves_nothing(strokes_source, tmp_path, monkeyp
 def test_without_data_and_network_reproduce_says_loudly_that_it_is_synthetic(
     strokes_source, tmp_path, monkeypatch, capsys
 ):
-    from numlin import mirrors
+    from numlin.data import mirrors
     from numlin.studies import article
 
     def unreachable(*args, **kwargs):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
-from numlin import cli, datasets, optimum
+from numlin import cli, optimum
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.objective import objective
 

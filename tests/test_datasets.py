@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlin import datasets, idx, mirrors, strokes
-from numlin.datasets import DatasetError, Source, find, load
+from numlin.data import datasets, idx, mirrors, strokes
+from numlin.data.datasets import DatasetError, Source, find, load
 
 NAMES = tuple(f"{name}.gz" for name in datasets.ROLES.values())
 

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from numlin import datasets, strokes
+from numlin.data import datasets, strokes
 from numlin.balls import LINF
 from numlin.figures import FIGURES, draw, save
 from numlin.figures.beyond import typical_images, weight_paths

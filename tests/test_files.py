@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from numlin.files import replacing, staging
-from numlin.progress import Progress
-from numlin.text import table
+from numlin.support.files import replacing, staging
+from numlin.support.progress import Progress
+from numlin.support.text import table
 
 
 def test_a_file_appears_when_the_block_succeeds(tmp_path):

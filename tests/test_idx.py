@@ -10,8 +10,8 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from numlin import idx
-from numlin.idx import IdxError
+from numlin.data import idx
+from numlin.data.idx import IdxError
 
 TYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (2, 1, 3, 1, 2), (0,), (3, 0, 2), (1,) * 64]

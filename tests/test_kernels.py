@@ -11,7 +11,7 @@ import pytest
 from conftest import needs_jit
 from numba import njit
 
-from numlin import datasets
+from numlin.data import datasets
 from numlin.kernels import (
     HINGE,
     L1,

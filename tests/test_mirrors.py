@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
-from numlin import datasets, idx, mirrors
-from numlin.mirrors import DownloadError, fetch
+from numlin.data import datasets, idx, mirrors
+from numlin.data.mirrors import DownloadError, fetch
 
 CONTENT = np.random.default_rng(0).bytes(50_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

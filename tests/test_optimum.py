@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 from conftest import needs_jit
 
-from numlin import datasets, optimum, simplex, working_sets
-from numlin.kernels.pivots import OPTIMAL, PIVOTING
+from numlin import optimum
+from numlin.data import datasets
+from numlin.optimum import simplex, working_sets
+from numlin.optimum.pivots import OPTIMAL, PIVOTING
 from numlin.objective import objective
-from numlin.proof import rational
+from numlin.optimum.proof import rational
 
 # Digits, eps, and the minimum on MNIST with its number of pixels, from a general LP solver.
 MNIST_MINIMA = [

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from numlin import strokes
+from numlin.data import strokes
 from numlin.attacks import attack, radii
 from numlin.balls import PIXEL_BOX, Ball
 from numlin.figures import FIGURES

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
-from numlin import datasets, kernels, sgd
+from numlin import kernels, sgd
+from numlin.data import datasets
 from numlin.callbacks import (
     BatchMetrics,
     Callback,

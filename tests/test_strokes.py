@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from numlin import idx, strokes
+from numlin.data import idx, strokes
 
 FILES = [
     f"{split}-{kind}-ubyte.gz"

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from conftest import needs_jit
-from numlin import cli, datasets, verification
+from numlin import cli
+from numlin.data import datasets
+from numlin.studies import gradients
 from numlin.gradcheck import Verdict
 from numlin.kernels import load
 from numlin.losses import LOSSES
@@ -109,11 +111,11 @@ def digits(strokes_source):
 
 @pytest.fixture(scope="module")
 def rows(digits):
-    return verification.check_all(*digits, n_coordinates=5, n_directions=2)
+    return gradients.check_all(*digits, n_coordinates=5, n_directions=2)
 
 
 def test_every_gradient_in_the_verification_table_passes(rows):
-    assert [str(row.report) for row in verification.failed(rows)] == []
+    assert [str(row.report) for row in gradients.failed(rows)] == []
 
 
 def test_the_verification_table_has_every_loss_ball_box_and_engine(rows):
@@ -124,9 +126,9 @@ def test_the_verification_table_has_every_loss_ball_box_and_engine(rows):
 
 def test_the_point_of_the_verification_has_active_and_inactive_samples(digits):
     X, y = digits
-    x = verification._point(X, y, 0, np.random.default_rng(0))
-    for ball in verification.BALLS.values():
-        eps = verification._median_radius(x[:-1], x[-1], X, y, ball)
+    x = gradients._point(X, y, 0, np.random.default_rng(0))
+    for ball in gradients.BALLS.values():
+        eps = gradients._median_radius(x[:-1], x[-1], X, y, ball)
         active = robust_margin(x[:-1], x[-1], X, y, eps, ball) < 1
         assert eps > 0 and 0.1 < active.mean() < 1
 
@@ -141,9 +143,9 @@ def test_a_wrong_kernel_gradient_fails_the_verification_and_the_command(
         return original(*arguments[:6], 0.0, *arguments[7:])
 
     monkeypatch.setattr(compiled, "sgd_epoch", without_eps)
-    rows = verification.check_all(*digits, n_coordinates=5, n_directions=2)
-    wrong = {(row.ball, row.engine) for row in verification.failed(rows)}
+    rows = gradients.check_all(*digits, n_coordinates=5, n_directions=2)
+    wrong = {(row.ball, row.engine) for row in gradients.failed(rows)}
     assert wrong == {(ball, "numba") for ball in ("linf", "l2", "l1", "linf-box")}
-    assert {row.verdict for row in verification.failed(rows)} == {Verdict.FAIL}
+    assert {row.verdict for row in gradients.failed(rows)} == {Verdict.FAIL}
     assert cli.main(["check", "--data", "synthetic", "--samples", "12"]) == 1
     assert "24 of 36 pass" in capsys.readouterr().out

@@ -8,7 +8,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from numlin.files import replacing
+from numlin.support.files import replacing
 
 # Colours of Okabe and Ito and of Tol, told apart by colour-blind readers and in grey: the robust
 # models darken as eps grows. Markers and dashes say the same without colour.

@@ -13,9 +13,9 @@ from string import Template
 
 import numpy as np
 
-from numlin.environment import environment
+from numlin.support.environment import environment
 from numlin.figures import FIGURES
-from numlin.files import replacing
+from numlin.support.files import replacing
 from numlin.objective import score
 
 PER_DIGIT = 20

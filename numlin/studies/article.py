@@ -13,19 +13,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numlin import datasets
+from numlin.data import datasets
 from numlin.attacks import radii, robust_accuracy
 from numlin.balls import LINF, PIXEL_BOX, Ball
 from numlin.callbacks import BatchMetrics, EpochMetrics, GradientCollector, WeightSnapshots
-from numlin.environment import environment
-from numlin.files import write_json
+from numlin.support.environment import environment
+from numlin.support.files import write_json
 from numlin.model import LinearClassifier
 from numlin.objective import error_rate, objective
 from numlin.optimum import minimise
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
 from numlin.studies.clock import Clock
-from numlin.validation import pixels
+from numlin.support.arguments import pixels
 
 LINF_BOX = Ball("linf", PIXEL_BOX)
 ATTACK_EPS = np.arange(101) / 200
@@ -205,7 +205,7 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
 
     Parameters
     ----------
-    source : numlin.datasets.Source
+    source : numlin.data.datasets.Source
         Where the digits come from.
     digits : (int, int)
         The first is y = -1, the second y = +1.

@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin import datasets
+from numlin.data import datasets
 from numlin.balls import LINF, PIXEL_BOX, Ball
-from numlin.environment import environment
-from numlin.files import write_json
+from numlin.support.environment import environment
+from numlin.support.files import write_json
 from numlin.losses import LOGISTIC
 from numlin.model import LinearClassifier
 from numlin.objective import robust_margin
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 from numlin.studies.clock import Clock
-from numlin.validation import check_number
+from numlin.support.arguments import check_number
 
 EPS = 0.2
 COMMON = {"loss": "logistic", "start": "fan-in", "batch_size": 100}
@@ -118,7 +118,7 @@ def run(source, digits=(0, 1), seed=0, engine="numba", n_seeds=8):
 
     Parameters
     ----------
-    source : numlin.datasets.Source
+    source : numlin.data.datasets.Source
     digits : (int, int)
     seed : int
         The first.

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin import datasets
-from numlin.environment import environment
-from numlin.files import write_json
+from numlin.data import datasets
+from numlin.support.environment import environment
+from numlin.support.files import write_json
 from numlin.objective import error_rate
 from numlin.optimum import Margin, margin, path
 from numlin.studies.clock import Clock
@@ -103,7 +103,7 @@ def run(source, digits, grid):
 
     Parameters
     ----------
-    source : numlin.datasets.Source
+    source : numlin.data.datasets.Source
     digits : (int, int)
     grid : sequence of float
     """

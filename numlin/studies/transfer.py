@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin import datasets
+from numlin.data import datasets
 from numlin.attacks import attack
-from numlin.environment import environment
-from numlin.files import write_json
+from numlin.support.environment import environment
+from numlin.support.files import write_json
 from numlin.model import LinearClassifier
 from numlin.objective import score
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 from numlin.studies.article import PROTOCOL
 from numlin.studies.clock import Clock
 
@@ -90,7 +90,7 @@ def run(source, digits=(0, 1), seed=0, engine="numba", eps=EPS):
 
     Parameters
     ----------
-    source : numlin.datasets.Source
+    source : numlin.data.datasets.Source
     digits : (int, int)
     seed : int
         Of the split; surrogates start from it, victims from the next one.

@@ -26,7 +26,7 @@ import zlib
 
 import numpy as np
 
-from numlin.files import replacing
+from numlin.support.files import replacing
 
 DTYPES = {
     0x08: np.dtype(">u1"),

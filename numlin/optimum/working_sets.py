@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numlin.kernels.pivots import BELOW, ON, OPTIMAL, Tableau
-from numlin.simplex import descend, tableau
+from numlin.optimum.pivots import BELOW, ON, OPTIMAL, Tableau
+from numlin.optimum.simplex import descend, tableau
 
 SUBSAMPLE = 8
 SMALL = 2000  # so many samples make one tableau

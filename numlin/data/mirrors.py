@@ -8,8 +8,8 @@ import urllib.request
 from http.client import HTTPException
 from urllib.error import HTTPError
 
-from numlin.files import replacing
-from numlin.progress import Progress
+from numlin.support.files import replacing
+from numlin.support.progress import Progress
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",

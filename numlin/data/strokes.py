@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin import idx
+from numlin.data import idx
 
 SIDE = 28  # rows and columns of an image
 BOX = 20  # longer side of the largest digit, in pixels

@@ -26,7 +26,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from numlin import idx
+from numlin.data import idx
 
 
 ENTRIES = set(

@@ -40,7 +40,7 @@ pivoting rules for the simplex method", 1977.
 
 import numpy as np
 
-from numlin.kernels.pivots import (
+from numlin.optimum.pivots import (
     ABOVE,
     BELOW,
     PIVOTING,

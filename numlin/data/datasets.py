@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin import idx, mirrors, strokes, validation
+from numlin.data import idx, mirrors, strokes
+from numlin.support import arguments
 
 ROLES = {
     "train-images": "train-images-idx3-ubyte",
@@ -119,7 +120,7 @@ def find(data="auto", data_dir=None):
     OSError
         The user's cache cannot take what was downloaded.
     """
-    validation.check_choice("data", data, ("auto", "mnist", "synthetic"))
+    arguments.check_choice("data", data, ("auto", "mnist", "synthetic"))
     if data == "synthetic":
         return _synthetic()
     folder = mnist_folder(data_dir)
@@ -165,9 +166,9 @@ def load(split="train", digits=(0, 1), dtype=np.float32, source=None):
     IdxError
         A file is damaged.
     """
-    validation.check_choice("split", split, ("train", "test"))
+    arguments.check_choice("split", split, ("train", "test"))
     dtype = np.dtype(dtype)
-    validation.check_choice("dtype", dtype, DTYPES)
+    arguments.check_choice("dtype", dtype, DTYPES)
     if len(digits) != 2 or digits[0] == digits[1] or not all(d in range(10) for d in digits):
         raise ValueError(f"digits: found {digits}, expected two different ones from 0 to 9")
     if source is None:
@@ -181,7 +182,7 @@ def load(split="train", digits=(0, 1), dtype=np.float32, source=None):
     chosen = np.flatnonzero(np.isin(labels, digits))
     X = images[chosen].reshape(len(chosen), -1)
     y = np.where(labels[chosen] == digits[1], 1, -1).astype(np.int8)
-    return X if dtype == np.uint8 else validation.pixels(X, dtype), y
+    return X if dtype == np.uint8 else arguments.pixels(X, dtype), y
 
 
 def describe(source, digits, y_train, y_test):

@@ -16,7 +16,7 @@ from numlin.balls import BALLS
 from numlin.gradcheck import Verdict, check_gradient
 from numlin.losses import LOSSES
 from numlin.objective import kinks, objective, score, subgradient
-from numlin.progress import Progress
+from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
 
 RTOL = {True: 1e-9, False: 1e-7}

@@ -1,7 +1,7 @@
 """Certificates: a proof written down so that anybody can check it from the data alone.
 
 A certificate is a small JSON file. It names the data by hash and holds a primal and a dual point
-of equal value, as integers over a common denominator; `numlin.proof.verifier` checks it and
+of equal value, as integers over a common denominator; `numlin.optimum.proof.verifier` checks it and
 shares no code with what found it.
 
     kind               "minimum" of the robust hinge at eps, or l-inf "margin"
@@ -19,8 +19,8 @@ import json
 
 import numpy as np
 
-from numlin.files import write_json
-from numlin.proof.rational import decimal
+from numlin.support.files import write_json
+from numlin.optimum.proof.rational import decimal
 
 PLACES = 50
 

@@ -44,11 +44,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numlin import validation
-from numlin.kernels.pivots import OPTIMAL
-from numlin.proof import rational
-from numlin.simplex import descend
-from numlin.working_sets import EMPTY, Basis, Problem, multipliers, outside_sums, scale, search
+from numlin.support import arguments
+from numlin.optimum.pivots import OPTIMAL
+from numlin.optimum.proof import rational
+from numlin.optimum.simplex import descend
+from numlin.optimum.working_sets import EMPTY, Basis, Problem, multipliers, outside_sums, scale, search
 
 INWARDS = 1e-3  # share of eps by which the inner dual point keeps away from its constraints
 ROUNDING = 2.0**-53  # of one operation in float64
@@ -137,16 +137,16 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     no other is better. A classifier with robust margins > 0 is scaled up to a loss of exactly 0.
     Where no dual point is strictly feasible, at eps = 0 and at eps* itself, floating point meets
     the dual conditions only by luck: then the bound comes from exact arithmetic
-    (`numlin.proof.rational`) for uint8 pixels, and is 0 for others. Just below eps* the weights
+    (`numlin.optimum.proof.rational`) for uint8 pixels, and is 0 for others. Just below eps* the weights
     grow as 1/(eps* - eps), and rounding of the residuals with them.
 
     See Also
     --------
     numlin.objective.objective : F itself.
-    numlin.proof.rational.prove : the same minimum as an exact fraction.
+    numlin.optimum.proof.rational.prove : the same minimum as an exact fraction.
     """
     X, y = _checked(X, y)
-    validation.check_number("eps", eps)
+    arguments.check_number("eps", eps)
     if X.dtype != np.uint8:
         unit = 2.0 ** np.ceil(np.log2(np.abs(X).max() or 1))  # a power of two divides exactly
         if not 1 / 16 <= unit <= 16:
@@ -253,8 +253,8 @@ def path(X, y, grid):
 
 def _checked(X, y):
     """X (n_samples, n_features) as an array and y (n_samples,) in float64, or a ValueError."""
-    X = validation.check_inputs(X)
-    return X, validation.check_signs(y, len(X)).astype(float)
+    X = arguments.check_inputs(X)
+    return X, arguments.check_signs(y, len(X)).astype(float)
 
 
 def _inner(problem, corner, budget):

@@ -1,0 +1,1 @@
+"""Two classes of images as X and y: the IDX format, MNIST found by hash, synthetic digits."""

@@ -1,0 +1,1 @@
+"""What every part leans on: argument checks, files, progress, tables, the environment."""
