@@ -45,7 +45,10 @@ def main(argv=None):
             options.json.parent.mkdir(parents=True, exist_ok=True)
         digits = data.load(options.data_dir)
         result = {
-            "environment": environment(), "quick": options.quick, "data": digits.name, "groups": {}
+            "environment": environment(),
+            "quick": options.quick,
+            "data": digits.name,
+            "groups": {},
         }
         print(f"{digits.name}: {len(digits.y):,} rows, {result['environment']['cpu']}")
         for group in chosen:
@@ -72,20 +75,35 @@ def main(argv=None):
 def _parser():
     groups = "\n".join(f"  {name:12}{purpose}" for name, purpose in GROUPS.items())
     parser = argparse.ArgumentParser(
-        prog="python -m bench", description=f"{__doc__.partition(';')[0]}.\n\ngroups:\n{groups}",
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("groups", nargs="*", default="all", choices=[*GROUPS, "all"],
-                        metavar="GROUP", help="default: all")
+        prog="python -m bench",
+        description=f"{__doc__.partition(';')[0]}.\n\ngroups:\n{groups}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "groups",
+        nargs="*",
+        default="all",
+        choices=[*GROUPS, "all"],
+        metavar="GROUP",
+        help="default: all",
+    )
     parser.add_argument("--quick", action="store_true", help="fewer rounds: under a minute in all")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of MNIST's files")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write it all, raw samples too")
-    parser.add_argument("--compare", type=Path, metavar="OLD",
-                        help="an earlier --json: faster, slower or no difference; exit code 1 "
-                             "if a row is slower")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="OLD",
+        help="an earlier --json: faster, slower or no difference; exit code 1 if a row is slower",
+    )
     parser.add_argument("--draw", type=Path, metavar="DIR", help="draw the figures into DIR")
     parser.add_argument("--rows", type=int, help="of scale (default: 810000, quick: 81000)")
-    parser.add_argument("--folder", type=Path, metavar="DIR",
-                        help="where scale puts its file for a while (default: the system's own)")
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        metavar="DIR",
+        help="where scale puts its file for a while (default: the system's own)",
+    )
     return parser
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from bench.timing import WrongResult, skipped
 from numlin.objective import objective
-from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
+from numlin.support.progress import Progress
 
 MINIMUM = {0.1: 0.0222018318, 0.2: 0.0754299099, 0.3: 0.1219450538}
 """Of the mean robust hinge on MNIST's training images of 0 and 1, from a linear program."""
@@ -33,9 +33,18 @@ def rows(data, options):
     X = data.stored("float64")
     seeds = range(1 if options.quick else 3)
     with Progress("convergence", len(seeds) * len(MINIMUM) * len(VARIANTS)) as progress:
-        found = {(name, eps): {"name": f"{name}, eps {eps:g}", "variant": name, "eps": eps,
-                               "epochs": epochs, "times": [], "excess": []}
-                 for eps in MINIMUM for name in VARIANTS}
+        found = {
+            (name, eps): {
+                "name": f"{name}, eps {eps:g}",
+                "variant": name,
+                "eps": eps,
+                "epochs": epochs,
+                "times": [],
+                "excess": [],
+            }
+            for eps in MINIMUM
+            for name in VARIANTS
+        }
         for seed in seeds:
             for (name, eps), row in found.items():
                 points = [_point(data, X, eps, VARIANTS[name], seed, n) for n in epochs]

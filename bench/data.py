@@ -6,9 +6,9 @@ import numpy as np
 
 from bench.timing import WrongResult
 from numlin.data import datasets
-from numlin.support import arguments
 from numlin.kernels import NOTHING_AHEAD
 from numlin.sgd import Training, epoch_order, fit
+from numlin.support import arguments
 
 BATCH = 100
 BLOCK = 1024  # rows of a shuffled block, 0.8 MB of raw pixels: second-level caches hold one

@@ -41,25 +41,45 @@ def roofline(result):
     for real, dashes, place in (("float32", "-", "bottom"), ("float64", "--", "top")):
         peak = named[FMA_LIMIT[real]]["gflop_per_s"]
         axes.plot(intensity, np.minimum(peak, read * intensity), color=GREY, ls=dashes, lw=1.4)
-        axes.text(19, peak * (1.05 if place == "bottom" else 0.95), ha="right", va=place,
-                  s=f"multiply-add {real}: {peak:.0f} GFLOP/s", fontsize=SMALL, color=GREY)
+        axes.text(
+            19,
+            peak * (1.05 if place == "bottom" else 0.95),
+            ha="right",
+            va=place,
+            s=f"multiply-add {real}: {peak:.0f} GFLOP/s",
+            fontsize=SMALL,
+            color=GREY,
+        )
     axes.text(0.8, read * 1.05, f"read: {read:.0f} GB/s", ha="right", fontsize=SMALL, color=GREY)
     for row in rows:
         storage = next((s for s in COLOUR if s in row["name"]), "")
         marker = next((m for part, m in MARKER.items() if part in row["name"]), "")
         if marker and row["n_bytes"]:
             twin = row["name"].startswith("twin")
-            axes.plot(row["flops"] / row["n_bytes"], named[row["name"]]["gflop_per_s"], marker,
-                      ms=10 if marker == "*" else 6, mew=1.2, color=COLOUR[storage],
-                      mfc="white" if twin else COLOUR[storage], alpha=0.8)
+            axes.plot(
+                row["flops"] / row["n_bytes"],
+                named[row["name"]]["gflop_per_s"],
+                marker,
+                ms=10 if marker == "*" else 6,
+                mew=1.2,
+                color=COLOUR[storage],
+                mfc="white" if twin else COLOUR[storage],
+                alpha=0.8,
+            )
     for part, marker in MARKER.items():
         axes.plot([], [], marker, color=GREY, label=part)
     axes.plot([], [], "o", color=GREY, mfc="white", label="NumPy twin")
     for storage, colour in COLOUR.items():
         axes.plot([], [], "-", color=colour, lw=5, label=storage)
     axes.legend(loc="lower right", ncols=2)
-    axes.set(xscale="log", yscale="log", xlim=(0.2, 20), ylim=(0.03, 400),
-             xlabel="operations for each byte of data", ylabel="GFLOP/s")
+    axes.set(
+        xscale="log",
+        yscale="log",
+        xlim=(0.2, 20),
+        ylim=(0.03, 400),
+        xlabel="operations for each byte of data",
+        ylabel="GFLOP/s",
+    )
     for axis, ticks in ((axes.xaxis, (0.25, 0.5, 1, 2, 4, 8, 16)), (axes.yaxis, (0.1, 1, 10, 100))):
         axis.set_major_locator(FixedLocator(ticks))
         axis.set_major_formatter("{x:g}")
@@ -77,12 +97,22 @@ def suboptimality(result):
             colour, dashes, marker = VARIANT_LOOK[row["variant"]]
             excess = np.array(row["excess"])
             times = np.median(row["times"], axis=0)
-            ax.plot(times, np.median(excess, axis=0), color=colour, ls=dashes, marker=marker,
-                    ms=4, lw=1.4, label=row["variant"])
-            ax.fill_between(times, excess.min(axis=0), excess.max(axis=0), color=colour, alpha=0.15,
-                            lw=0)
-        ax.set(xscale="log", yscale="log", xlabel="seconds of training",
-               title=rf"$\epsilon = {eps:g}$")
+            ax.plot(
+                times,
+                np.median(excess, axis=0),
+                color=colour,
+                ls=dashes,
+                marker=marker,
+                ms=4,
+                lw=1.4,
+                label=row["variant"],
+            )
+            ax.fill_between(
+                times, excess.min(axis=0), excess.max(axis=0), color=colour, alpha=0.15, lw=0
+            )
+        ax.set(
+            xscale="log", yscale="log", xlabel="seconds of training", title=rf"$\epsilon = {eps:g}$"
+        )
     first = np.atleast_1d(axes)[0]
     first.set_ylabel("objective less its minimum")
     drawn.legend(*first.get_legend_handles_labels(), loc="outside upper center", ncols=4)

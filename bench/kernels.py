@@ -41,10 +41,17 @@ def cases(data, quick=False):
     stored = {storage: data.stored(storage) for storage in STORAGES}
     found = limits.cases(stored["float32"])
     found += [product(stored[real], real) for real in ("float32", "float64")]
-    exact = cache(lambda *key: numpy_epoch(
-        stored["float64"], data.y.astype(np.float64), start(data, *key), np.float64))
-    grid = [(eps, size) for size in (1, BATCH, len(data.y)) for eps in EPS
-            if size == BATCH or eps == 0.1 or not quick]
+    exact = cache(
+        lambda *key: numpy_epoch(
+            stored["float64"], data.y.astype(np.float64), start(data, *key), np.float64
+        )
+    )
+    grid = [
+        (eps, size)
+        for size in (1, BATCH, len(data.y))
+        for eps in EPS
+        if size == BATCH or eps == 0.1 or not quick
+    ]
     for key in grid:
         for storage in STORAGES:
             found.append(epoch("numba", stored[storage], data, key, exact))
@@ -63,8 +70,17 @@ def product(X, real):
         exact = X[:100].astype(np.float64) @ w
         expect_close("X @ w", (X @ w)[:100], exact, 1e-3 if real == "float32" else 1e-11)
 
-    return Case(f"X @ w {real}", lambda: X @ w, check, rows=len(X), n_bytes=X.nbytes,
-                flops=2 * X.size, real=real, baseline=BASELINE, note="NumPy, BLAS, one thread")
+    return Case(
+        f"X @ w {real}",
+        lambda: X @ w,
+        check,
+        rows=len(X),
+        n_bytes=X.nbytes,
+        flops=2 * X.size,
+        real=real,
+        baseline=BASELINE,
+        note="NumPy, BLAS, one thread",
+    )
 
 
 class Epoch:
@@ -92,8 +108,20 @@ class Epoch:
 
     def __call__(self):
         b, eps, batch_size = self.start.b, self.start.eps, self.start.batch_size
-        return self.kernel(*self.data, self.w, b, eps, kernels.HINGE, kernels.LINF, self.rates,
-                           batch_size, True, False, *self.room, self.screen)
+        return self.kernel(
+            *self.data,
+            self.w,
+            b,
+            eps,
+            kernels.HINGE,
+            kernels.LINF,
+            self.rates,
+            batch_size,
+            True,
+            False,
+            *self.room,
+            self.screen,
+        )
 
 
 def epoch(engine, X, data, key, exact):
@@ -121,5 +149,14 @@ def epoch(engine, X, data, key, exact):
         away = np.abs(run.w - w).mean() / way if way else 0.0
         expect_close(f"{name}, w, as a share of its way", away, 0, WAY_TOLERANCE[real])
 
-    return Case(name, run, check, run.reset, rows=len(X), n_bytes=X.nbytes, real=real,
-                flops=2 * X.shape[1] * (len(X) + n_active), baseline=BASELINE)
+    return Case(
+        name,
+        run,
+        check,
+        run.reset,
+        rows=len(X),
+        n_bytes=X.nbytes,
+        real=real,
+        flops=2 * X.shape[1] * (len(X) + n_active),
+        baseline=BASELINE,
+    )

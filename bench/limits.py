@@ -44,8 +44,13 @@ def cases(X, repeats=2000):
             raise WrongResult(f"{READ_LIMIT}: found {read(words)}, expected {words.sum()}")
 
     return [
-        Case(READ_LIMIT, lambda: read(words), check, n_bytes=words.nbytes,
-             note=f"the {words.nbytes / 1e6:.0f} MB of X {X.dtype}, in order"),
+        Case(
+            READ_LIMIT,
+            lambda: read(words),
+            check,
+            n_bytes=words.nbytes,
+            note=f"the {words.nbytes / 1e6:.0f} MB of X {X.dtype}, in order",
+        ),
         *(_multiply_add(real, repeats) for real in FMA_LIMIT),
     ]
 
@@ -60,5 +65,11 @@ def _multiply_add(real, repeats):
         if not np.array_equal(out, np.full(IN_CACHE, series, real)):
             raise WrongResult(f"{FMA_LIMIT[real]}: found {out[0]}, expected {series}")
 
-    return Case(FMA_LIMIT[real], lambda: multiply_add(x, repeats, out), check, real=real,
-                flops=2 * DEGREE * IN_CACHE * repeats, note="Horner's rule, in first-level cache")
+    return Case(
+        FMA_LIMIT[real],
+        lambda: multiply_add(x, repeats, out),
+        check,
+        real=real,
+        flops=2 * DEGREE * IN_CACHE * repeats,
+        note="Horner's rule, in first-level cache",
+    )

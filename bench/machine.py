@@ -16,8 +16,11 @@ def environment():
         "huge_pages": _text("/sys/kernel/mm/transparent_hugepage/enabled"),
         "blas": _blas(),
         "numba_threads": numba.config.NUMBA_NUM_THREADS,
-        "threads": {name: value for name, value in sorted(os.environ.items())
-                    if name.endswith("_NUM_THREADS") or name == "XLA_FLAGS"},
+        "threads": {
+            name: value
+            for name, value in sorted(os.environ.items())
+            if name.endswith("_NUM_THREADS") or name == "XLA_FLAGS"
+        },
     }
 
 

@@ -23,8 +23,19 @@ def rows(data, options):
 
 def _cases(data, storage, n_epochs):
     X = data.stored(storage)
-    jobs = [(X, data.y, Training(eps=EPS[k % 4], learning_rate=0.01 if EPS[k % 4] else 0.1,
-                                 seed=k // 4, n_epochs=n_epochs)) for k in range(MODELS)]
+    jobs = [
+        (
+            X,
+            data.y,
+            Training(
+                eps=EPS[k % 4],
+                learning_rate=0.01 if EPS[k % 4] else 0.1,
+                seed=k // 4,
+                n_epochs=n_epochs,
+            ),
+        )
+        for k in range(MODELS)
+    ]
 
     def alone():
         return [fit(*job) for job in jobs]
@@ -35,8 +46,15 @@ def _cases(data, storage, n_epochs):
                 raise WrongResult(f"fit_many {storage}: a model differs from that of fit")
 
     def case(name, run, check=None, note=""):
-        return Case(f"{name} {storage}", run, check, rows=MODELS * n_epochs * len(X),
-                    baseline=f"fit, one by one {storage}", clock=time.perf_counter, note=note)
+        return Case(
+            f"{name} {storage}",
+            run,
+            check,
+            rows=MODELS * n_epochs * len(X),
+            baseline=f"fit, one by one {storage}",
+            clock=time.perf_counter,
+            note=note,
+        )
 
     return [
         case("fit, one by one", alone, check),

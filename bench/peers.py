@@ -40,14 +40,21 @@ def rows(data, options):
 
 def _rows(data, options):
     X, exact = data.stored("float32"), _exact(data)
-    cases = limits.cases(X) + [product(X, "float32")]
-    cases += [epoch("numba", X, data, (EPS, BATCH), exact),
-              epoch("numba", data.pixels, data, (EPS, BATCH), exact),
-              epoch("numba", X, data, (0.0, 1), exact),
-              epoch("numba", data.pixels, data, (0.0, 1), exact)]
+    cases = [*limits.cases(X), product(X, "float32")]
+    cases += [
+        epoch("numba", X, data, (EPS, BATCH), exact),
+        epoch("numba", data.pixels, data, (EPS, BATCH), exact),
+        epoch("numba", X, data, (0.0, 1), exact),
+        epoch("numba", data.pixels, data, (0.0, 1), exact),
+    ]
     absent = []
-    for package, peer in (("numpy", numpy_loop), ("torch", torch_eager), ("jax", jax_scan),
-                          ("sklearn", sgd_classifier), ("sklearn", linear_svc)):
+    for package, peer in (
+        ("numpy", numpy_loop),
+        ("torch", torch_eager),
+        ("jax", jax_scan),
+        ("sklearn", sgd_classifier),
+        ("sklearn", linear_svc),
+    ):
         try:
             importlib.import_module(package)
         except ImportError as error:
@@ -65,6 +72,7 @@ def _exact(data):
 
 def _case(name, X, data, run, baseline=KERNEL, note=""):
     """A case whose `run` returns the w (n_features,) that an epoch ends with."""
+
     def check():
         expect_close(name, run(), _exact(data)(EPS)[0], W_TOLERANCE)
 
@@ -76,8 +84,13 @@ def numpy_loop(X, data):
     steps, y = start(data, EPS), data.y.astype(np.float32)
 
     def case(stored, baseline):
-        return _case(f"NumPy loop {stored.dtype}", stored, data,
-                     lambda: numpy_epoch(stored, y, steps, np.float32)[0], baseline)
+        return _case(
+            f"NumPy loop {stored.dtype}",
+            stored,
+            data,
+            lambda: numpy_epoch(stored, y, steps, np.float32)[0],
+            baseline,
+        )
 
     return [case(X, KERNEL), case(data.pixels, KERNEL_RAW)]
 
@@ -137,8 +150,14 @@ def jax_scan(X, data):
         data_there = jnp.asarray(stored)
         model = jnp.asarray(steps.w), jnp.float32(steps.b)
         note = f"{jax.__version__}; compiled before the clock starts"
-        return _case(f"JAX jit + scan {stored.dtype}", stored, data,
-                     lambda: np.asarray(train(model, data_there)[0]), baseline, note)
+        return _case(
+            f"JAX jit + scan {stored.dtype}",
+            stored,
+            data,
+            lambda: np.asarray(train(model, data_there)[0]),
+            baseline,
+            note,
+        )
 
     return [case(X, KERNEL), case(data.pixels, KERNEL_RAW)]
 
@@ -149,8 +168,16 @@ def sgd_classifier(X, data):
 
     w, b = data.middle[0.0]
     one, ten = (
-        SGDClassifier(loss="hinge", penalty=None, learning_rate="constant", eta0=rate(0.0, 1),
-                      max_iter=n_epochs, tol=None, shuffle=True, random_state=0)
+        SGDClassifier(
+            loss="hinge",
+            penalty=None,
+            learning_rate="constant",
+            eta0=rate(0.0, 1),
+            max_iter=n_epochs,
+            tol=None,
+            shuffle=True,
+            random_state=0,
+        )
         for n_epochs in (1, SKLEARN_EPOCHS)
     )
 
@@ -162,16 +189,31 @@ def sgd_classifier(X, data):
     def check():
         # Its order is its own, so the objective is compared: 1e-3 is some ten samples' hinge.
         model = fitted(one)
-        found, expected = (objective(at, bias, data.stored("float64"), data.y) for at, bias in (
-            (model.coef_[0].astype(float), model.intercept_[0]), _exact(data)(0.0, 1)[:2]))
+        found, expected = (
+            objective(at, bias, data.stored("float64"), data.y)
+            for at, bias in (
+                (model.coef_[0].astype(float), model.intercept_[0]),
+                _exact(data)(0.0, 1)[:2],
+            )
+        )
         expect_close("scikit-learn SGDClassifier", found, expected, 1e-3)
 
-    note = ("batch 1, eps 0, no regularisation, intercept; float32 data, its own order; fit checks "
-            "X for NaN and writes w before and after")
-    return [Case(f"SGDClassifier, {n} epoch" + "s" * (n > 1), lambda model=model: fitted(model),
-                 check if n == 1 else None, rows=n * len(X), n_bytes=n * X.nbytes,
-                 baseline=KERNEL_SINGLE, note=note)
-            for n, model in ((1, one), (SKLEARN_EPOCHS, ten))]
+    note = (
+        "batch 1, eps 0, no regularisation, intercept; float32 data, its own order; fit checks "
+        "X for NaN and writes w before and after"
+    )
+    return [
+        Case(
+            f"SGDClassifier, {n} epoch" + "s" * (n > 1),
+            lambda model=model: fitted(model),
+            check if n == 1 else None,
+            rows=n * len(X),
+            n_bytes=n * X.nbytes,
+            baseline=KERNEL_SINGLE,
+            note=note,
+        )
+        for n, model in ((1, one), (SKLEARN_EPOCHS, ten))
+    ]
 
 
 def linear_svc(X, data):
@@ -197,10 +239,19 @@ def linear_svc(X, data):
         raise WrongResult(f"numlin reaches a mean hinge of {reached:.3g}, LinearSVC {loss:.3g}")
     name = "LinearSVC"
     return [
-        Case(name, fitted, rows=len(X), baseline=name,
-             note=f"C = 1: ||w||^2 / 2 and the intercept are penalised; float64 inside; a whole "
-                  f"solve, mean hinge {loss:.2g} without the penalty"),
-        Case("fit uint8 to that loss", lambda: fit(data.pixels, data.y, training), rows=len(X),
-             baseline=name, note=f"batch {BATCH}, {n_epochs} epochs, no penalty: mean hinge "
-                                 f"{reached:.2g}"),
+        Case(
+            name,
+            fitted,
+            rows=len(X),
+            baseline=name,
+            note=f"C = 1: ||w||^2 / 2 and the intercept are penalised; float64 inside; a whole "
+            f"solve, mean hinge {loss:.2g} without the penalty",
+        ),
+        Case(
+            "fit uint8 to that loss",
+            lambda: fit(data.pixels, data.y, training),
+            rows=len(X),
+            baseline=name,
+            note=f"batch {BATCH}, {n_epochs} epochs, no penalty: mean hinge {reached:.2g}",
+        ),
     ]

@@ -32,8 +32,9 @@ def _cases(w, b, X, y, name, attack_eps):
         return robust_accuracy(radii(w, b, X, y, ball), attack_eps)
 
     def one_by_one():
-        return np.array([np.mean(y * score(w, b, _worst(ball, w, X, y, eps)) > 0)
-                         for eps in attack_eps])
+        return np.array(
+            [np.mean(y * score(w, b, _worst(ball, w, X, y, eps)) > 0) for eps in attack_eps]
+        )
 
     def check():
         curves = from_radii(), one_by_one()
@@ -42,8 +43,10 @@ def _cases(w, b, X, y, name, attack_eps):
             raise WrongResult(f"robust accuracy from radii, {name}: differs at eps {at}")
 
     baseline = f"from radii, {name}"
-    return [Case(baseline, from_radii, check, rows=len(X), baseline=baseline),
-            Case(f"{len(attack_eps)} attacks, {name}", one_by_one, rows=len(X), baseline=baseline)]
+    return [
+        Case(baseline, from_radii, check, rows=len(X), baseline=baseline),
+        Case(f"{len(attack_eps)} attacks, {name}", one_by_one, rows=len(X), baseline=baseline),
+    ]
 
 
 def _worst(ball, w, X, y, eps):

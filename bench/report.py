@@ -9,8 +9,18 @@ from bench.timing import relative, summary, verdict
 from numlin.support.text import table
 
 REFERENCES = {"X @ w float32"}
-OWN = ("kernel", "twin", "fit", "screened", "every row", "from radii", "numlin", "steady",
-       "from cache", "compile")  # how the names of numlin's own rows begin
+OWN = (
+    "kernel",
+    "twin",
+    "fit",
+    "screened",
+    "every row",
+    "from radii",
+    "numlin",
+    "steady",
+    "from cache",
+    "compile",
+)  # how the names of numlin's own rows begin
 HEADER = ("median", "min", "IQR", "rounds", "rows/s", "GB/s", "GFLOP/s", "read", "fma", "ratio")
 
 
@@ -40,10 +50,15 @@ def _cells(row, group, name_baseline):
     if ratio and name_baseline and row["baseline"] != row["name"]:
         ratio += f" of {row['baseline']}"
     return (
-        row["name"], *(duration(found[key]) for key in ("median", "minimum", "iqr")),
-        str(len(row["seconds"])), cell("rows_per_s", "{:.3g}M", 1e-6), cell("gb_per_s", "{:.2f}"),
-        cell("gflop_per_s", "{:.2f}"), cell("of_read_limit", "{:.0%}"),
-        cell("of_fma_limit", "{:.0%}"), ratio,
+        row["name"],
+        *(duration(found[key]) for key in ("median", "minimum", "iqr")),
+        str(len(row["seconds"])),
+        cell("rows_per_s", "{:.3g}M", 1e-6),
+        cell("gb_per_s", "{:.2f}"),
+        cell("gflop_per_s", "{:.2f}"),
+        cell("of_read_limit", "{:.0%}"),
+        cell("of_fma_limit", "{:.0%}"),
+        ratio,
     )
 
 
@@ -52,11 +67,21 @@ def _points(rows):
     if not rows:
         return []
     header = ("suboptimality (time)", *(f"{n} epochs" for n in rows[0]["epochs"]))
-    return [table(header, [
-        (row["name"], *(f"{np.median(excess):.1e} ({duration(np.median(times))})"
-                        for excess, times in zip(zip(*row["excess"]), zip(*row["times"]))))
-        for row in rows
-    ])]
+    return [
+        table(
+            header,
+            [
+                (
+                    row["name"],
+                    *(
+                        f"{np.median(excess):.1e} ({duration(np.median(times))})"
+                        for excess, times in zip(zip(*row["excess"]), zip(*row["times"]))
+                    ),
+                )
+                for row in rows
+            ],
+        )
+    ]
 
 
 def duration(seconds):
@@ -104,8 +129,11 @@ def compare(old, new):
             regressed |= said == "slower" and name.startswith(OWN)
             lines.append((f"{group}: {name}", f"{change:.3f}", said))
     if old["environment"] != new["environment"]:
-        changed = [key for key in new["environment"]
-                   if old["environment"].get(key) != new["environment"][key]]
+        changed = [
+            key
+            for key in new["environment"]
+            if old["environment"].get(key) != new["environment"][key]
+        ]
         lines.append((f"environment differs: {', '.join(changed)}", "", ""))
     text = table(("row", "new / old", "verdict"), lines)
     note = "rows whose baseline is NumPy's X @ w are compared as ratios to it, round by round"

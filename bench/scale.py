@@ -24,10 +24,10 @@ from pathlib import Path
 import numpy as np
 
 from bench.data import BLOCK
-from bench.timing import last_line, WrongResult
+from bench.timing import WrongResult, last_line
 from numlin.data import idx
-from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
+from numlin.support.progress import Progress
 
 SHUFFLES = {"block shuffle": BLOCK, "full shuffle": 0}
 ROUNDS = 5
@@ -57,8 +57,10 @@ def digits_file(data, n_rows, folder):
     n_bytes = n_rows * data.pixels.shape[1]
     free = shutil.disk_usage(folder).free
     if free < SPARE * n_bytes:
-        raise OSError(f"{folder}: {free / 1e9:.1f} GB free, expected {SPARE * n_bytes / 1e9:.1f}; "
-                      "choose fewer --rows or another --folder")
+        raise OSError(
+            f"{folder}: {free / 1e9:.1f} GB free, expected {SPARE * n_bytes / 1e9:.1f}; "
+            "choose fewer --rows or another --folder"
+        )
     with tempfile.TemporaryDirectory(prefix="numlin-scale-", dir=folder) as made:
         images, labels = Path(made, "images"), Path(made, "labels")
         idx.write(labels, _write(images, data, n_rows))
@@ -86,22 +88,38 @@ def _epochs(images, labels, n_rows, small, shuffle):
     arguments = images, labels, n_rows, small, SHUFFLES[shuffle]
     top = str(Path(__file__).parent.parent)
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([top, *sys.path])}
-    done = subprocess.run([sys.executable, "-m", "bench.scale", *map(str, arguments)],
-                          env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.scale", *map(str, arguments)],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         raise WrongResult(f"scale, {n_rows:,} rows: {last_line(done)}")
     found = json.loads(done.stdout)
     base = f"{small:,} rows beside {n_rows:,}, {shuffle}, {SMALL_EPOCHS} epochs"
     memory = f"anonymous memory at most {found['anonymous'] / 1e6:.0f} MB"
-    names = {"small": base, "first": f"{n_rows:,} rows, {shuffle}, first",
-             "again": f"{n_rows:,} rows, {shuffle}, again"}
+    names = {
+        "small": base,
+        "first": f"{n_rows:,} rows, {shuffle}, first",
+        "again": f"{n_rows:,} rows, {shuffle}, again",
+    }
     visits = {"small": SMALL_EPOCHS * small, "first": n_rows, "again": n_rows}
     return [
-        {"name": name, "rows": visits[key], "flops": 0, "real": "float32",
-         "n_bytes": found["n_features"] * visits[key], "baseline": base,
-         "note": memory if key == "first" else "", "clock": "perf_counter",
-         "rounds": list(range(len(found[key]))), "seconds": found[key],
-         "anonymous": found["anonymous"]}
+        {
+            "name": name,
+            "rows": visits[key],
+            "flops": 0,
+            "real": "float32",
+            "n_bytes": found["n_features"] * visits[key],
+            "baseline": base,
+            "note": memory if key == "first" else "",
+            "clock": "perf_counter",
+            "rounds": list(range(len(found[key]))),
+            "seconds": found[key],
+            "anonymous": found["anonymous"],
+        }
         for key, name in names.items()
     ]
 
@@ -112,8 +130,9 @@ def main(images, labels, n_rows, small, shuffle_block):
     mapped, y = idx.memmap(images), idx.memmap(labels)
 
     def timed(X, y, n_epochs=1):
-        training = Training(n_epochs=n_epochs, eps=0.1, learning_rate=0.01,
-                            shuffle_block=int(shuffle_block))
+        training = Training(
+            n_epochs=n_epochs, eps=0.1, learning_rate=0.01, shuffle_block=int(shuffle_block)
+        )
         start = time.perf_counter()
         found = fit(X, y, training)
         return time.perf_counter() - start, found

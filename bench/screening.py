@@ -19,8 +19,11 @@ def rows(data, options):
     """Rows of the group `screening`."""
     n_epochs = 50 if options.quick else 1000
     X = data.stored("float32")
-    cases = [case for eps in (EPS[::3] if options.quick else EPS)
-             for case in _cases(X, data.y, eps, n_epochs)]
+    cases = [
+        case
+        for eps in (EPS[::3] if options.quick else EPS)
+        for case in _cases(X, data.y, eps, n_epochs)
+    ]
     return measure("screening", cases, 5)
 
 
@@ -47,13 +50,22 @@ def _cases(X, y, eps, n_epochs):
     visits = n_epochs * len(X)
 
     def check():
-        if not (np.array_equal(screened.w, full.w) and screened.b == full.b
-                and np.array_equal(screened.losses, full.losses)):
+        if not (
+            np.array_equal(screened.w, full.w)
+            and screened.b == full.b
+            and np.array_equal(screened.losses, full.losses)
+        ):
             raise WrongResult(f"screening at eps {eps:g} changes the model")
 
     return [
         Case(baseline, every_row, rows=visits, baseline=baseline),
-        Case(f"screened, eps {eps:g}", lambda: fit(X, y, training), check, rows=visits,
-             baseline=baseline, note=f"{screened.rows_read.mean():.1%} of the rows read over "
-                                     f"{n_epochs} epochs, batch {training.batch_size}"),
+        Case(
+            f"screened, eps {eps:g}",
+            lambda: fit(X, y, training),
+            check,
+            rows=visits,
+            baseline=baseline,
+            note=f"{screened.rows_read.mean():.1%} of the rows read over "
+            f"{n_epochs} epochs, batch {training.batch_size}",
+        ),
     ]

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 import numlin
-from bench.timing import last_line, WrongResult
+from bench.timing import WrongResult, last_line
 from numlin.support.progress import Progress
 
 PROGRAM = """
@@ -63,8 +63,13 @@ def rows(data, options):
 
 def _row(name, seconds):
     fixed = {"rows": 0, "n_bytes": 0, "flops": 0, "real": "float32", "baseline": "", "note": ""}
-    return {"name": name, **fixed, "clock": "perf_counter", "seconds": seconds,
-            "rounds": list(range(len(seconds)))}
+    return {
+        "name": name,
+        **fixed,
+        "clock": "perf_counter",
+        "seconds": seconds,
+        "rounds": list(range(len(seconds))),
+    }
 
 
 def _cold_then_warm(storage):
@@ -76,16 +81,21 @@ def _cold_then_warm(storage):
         warm = _run(storage, {"NUMBA_CACHE_DIR": cache})
     if cold["norm"] != warm["norm"]:
         raise WrongResult(f"startup: the stored kernel for {storage} computes something else")
-    return {f"import for {storage}": warm["import"], f"compile {storage}": cold["first"],
-            f"from cache {storage}": warm["first"], f"steady {storage}": warm["steady"]}
+    return {
+        f"import for {storage}": warm["import"],
+        f"compile {storage}": cold["first"],
+        f"from cache {storage}": warm["first"],
+        f"steady {storage}": warm["steady"],
+    }
 
 
 def _unwritable():
     """Seconds of the first call where neither package nor home can be written."""
     with tempfile.TemporaryDirectory(prefix="numlin-bench-") as folder:
         package = Path(folder, "numlin")
-        shutil.copytree(Path(numlin.__file__).parent, package,
-                        ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(
+            Path(numlin.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
+        )
         for inside in (package, *filter(Path.is_dir, package.rglob("*"))):
             (inside / "__pycache__").touch()  # a file where Numba wants a folder
         found = _run("float32", {"HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null/none"}, folder)
@@ -98,8 +108,14 @@ def _run(storage, changes, folder=Path(numlin.__file__).parent.parent):
     """What PROGRAM prints for a storage, with numlin from `folder` and a changed environment."""
     environment = {key: value for key, value in os.environ.items() if key != "NUMBA_CACHE_DIR"}
     environment |= {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"} | changes
-    done = subprocess.run([sys.executable, "-c", PROGRAM, storage], env=environment, text=True,
-                          capture_output=True, cwd=tempfile.gettempdir(), check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, storage],
+        env=environment,
+        text=True,
+        capture_output=True,
+        cwd=tempfile.gettempdir(),
+        check=False,
+    )
     if done.returncode:
         raise WrongResult(f"startup {storage}: {last_line(done)}")
     found = json.loads(done.stdout)

@@ -75,7 +75,9 @@ class Case:
         """The case and its samples (n_rounds,), ready for JSON."""
         kept = ("name", "rows", "n_bytes", "flops", "real", "baseline", "note")
         return {key: getattr(self, key) for key in kept} | {
-            "clock": self.clock.__name__, "rounds": rounds, "seconds": seconds
+            "clock": self.clock.__name__,
+            "rounds": rounds,
+            "seconds": seconds,
         }
 
 
@@ -153,12 +155,17 @@ def summary(row, group):
     named = {other["name"]: other for other in group if "seconds" in other}
     median = float(np.median(row["seconds"]))
     found = {"median": median, "minimum": min(row["seconds"]), "iqr": iqr(row["seconds"])}
-    for key, count, unit in (("rows_per_s", "rows", 1), ("gb_per_s", "n_bytes", 1e9),
-                             ("gflop_per_s", "flops", 1e9)):
+    for key, count, unit in (
+        ("rows_per_s", "rows", 1),
+        ("gb_per_s", "n_bytes", 1e9),
+        ("gflop_per_s", "flops", 1e9),
+    ):
         if row[count]:
             found[key] = row[count] / unit / median
-    for share, count, limit in (("of_read_limit", "n_bytes", READ_LIMIT),
-                                ("of_fma_limit", "flops", FMA_LIMIT[row["real"]])):
+    for share, count, limit in (
+        ("of_read_limit", "n_bytes", READ_LIMIT),
+        ("of_fma_limit", "flops", FMA_LIMIT[row["real"]]),
+    ):
         if row[count] and limit in named:
             best = named[limit][count] / np.median(named[limit]["seconds"])
             found[share] = row[count] / median / float(best)

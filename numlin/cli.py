@@ -62,13 +62,21 @@ def _parser():
 
     reproduce = command("reproduce", "run the article from data to figures")
     studies = ("article", "kolter-madry", "transfer")
-    reproduce.add_argument("--study", choices=studies, default="article",
-                           help="which published experiment to run (default: article)")
+    reproduce.add_argument(
+        "--study",
+        choices=studies,
+        default="article",
+        help="which published experiment to run (default: article)",
+    )
     _data_options(reproduce)
     _run_options(reproduce, "numlin-results, numlin-kolter-madry, numlin-transfer")
     reproduce.add_argument("--seeds", type=int, help="kolter-madry: how many (default: 8)")
-    reproduce.add_argument("--no-figures", dest="figures", action="store_false",
-                           help="article: neither draw nor show figures")
+    reproduce.add_argument(
+        "--no-figures",
+        dest="figures",
+        action="store_false",
+        help="article: neither draw nor show figures",
+    )
 
     figures = command("figures", "draw some or all of the article's figures")
     figures.add_argument("names", nargs="*", metavar="NAME", help="default: all")
@@ -94,16 +102,31 @@ def _parser():
     optimum = command("optimum", "find and certify the global minimum of the robust hinge")
     _data_options(optimum)
     optimum.add_argument("--eps", type=float, nargs="+", help="default: 0.1 0.2 0.3")
-    optimum.add_argument("--margin", action="store_true",
-                         help="instead, the largest eps at which all can be separated robustly")
+    optimum.add_argument(
+        "--margin",
+        action="store_true",
+        help="instead, the largest eps at which all can be separated robustly",
+    )
     optimum.add_argument("--exact", action="store_true", help="prove it in exact arithmetic")
-    optimum.add_argument("--certificate", type=Path, metavar="FILE",
-                         help="write the exact proof; of several eps, to FILE's name-EPS each")
+    optimum.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="FILE",
+        help="write the exact proof; of several eps, to FILE's name-EPS each",
+    )
     optimum.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    optimum.add_argument("--path", type=_grid, metavar="FROM:TO:STEP",
-                         help="a whole grid of eps, with eps*, results and figures")
-    optimum.add_argument("--out", type=Path, default=Path("numlin-price"),
-                         help="folder to write with --path (default: numlin-price)")
+    optimum.add_argument(
+        "--path",
+        type=_grid,
+        metavar="FROM:TO:STEP",
+        help="a whole grid of eps, with eps*, results and figures",
+    )
+    optimum.add_argument(
+        "--out",
+        type=Path,
+        default=Path("numlin-price"),
+        help="folder to write with --path (default: numlin-price)",
+    )
     _format_option(optimum)
 
     verify = command("verify", "check a certificate against the data, in integers")
@@ -129,17 +152,29 @@ def _grid(text):
 
 
 def _data_options(parser, digits=True):
-    parser.add_argument("--data", choices=("auto", "mnist", "synthetic"), default="auto",
-                        help="auto falls back on synthetic digits without network (default: auto)")
+    parser.add_argument(
+        "--data",
+        choices=("auto", "mnist", "synthetic"),
+        default="auto",
+        help="auto falls back on synthetic digits without network (default: auto)",
+    )
     _data_dir_option(parser)
     if digits:
-        parser.add_argument("--digits", type=int, nargs=2, metavar=("A", "B"),
-                            help="A is y = -1, B is y = +1 (default: a model's own, or 0 1)")
+        parser.add_argument(
+            "--digits",
+            type=int,
+            nargs=2,
+            metavar=("A", "B"),
+            help="A is y = -1, B is y = +1 (default: a model's own, or 0 1)",
+        )
 
 
 def _data_dir_option(parser):
-    parser.add_argument("--data-dir", metavar="DIR", help="folder of the four MNIST files "
-                        "(default: $NUMLIN_DATA, else the user cache)")
+    parser.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        help="folder of the four MNIST files (default: $NUMLIN_DATA, else the user cache)",
+    )
 
 
 def _run_options(parser, out):
@@ -169,5 +204,9 @@ def _training_options(parser):
         if field.type is bool:
             parser.add_argument(f"--{field.name}", action="store_true")
         elif field.name != "bounds":
-            parser.add_argument("--" + field.name.replace("_", "-"), type=field.type,
-                                default=field.default, help=f"default: {field.default}")
+            parser.add_argument(
+                "--" + field.name.replace("_", "-"),
+                type=field.type,
+                default=field.default,
+                help=f"default: {field.default}",
+            )

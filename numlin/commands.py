@@ -9,20 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin.data import datasets
-from numlin.studies import gradients
 from numlin.attacks import attack as worst_inputs
 from numlin.attacks import radii, robust_accuracy
 from numlin.balls import PIXEL_BOX, Ball
 from numlin.callbacks import LossLogger
-from numlin.support.files import replacing, staging
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.objective import error_rate, objective
-from numlin.support.progress import Progress
+from numlin.studies import gradients
 from numlin.studies.clock import Clock
-from numlin.support.text import table
 from numlin.support.arguments import check_choice, check_inputs, check_number, pixels
-
+from numlin.support.files import replacing, staging
+from numlin.support.progress import Progress
+from numlin.support.text import table
 
 OUTPUTS = ("results.json", "report.html", "models/*.npz", "figures/[0-9][0-9]-*.*")
 

@@ -9,9 +9,9 @@ import numpy as np
 
 import numlin
 from numlin import sgd
-from numlin.support.files import replacing
 from numlin.objective import score
 from numlin.support.arguments import check_classes, check_finite, check_inputs, pixels
+from numlin.support.files import replacing
 
 FORMAT = "numlin linear classifier 1"
 

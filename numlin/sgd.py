@@ -16,8 +16,14 @@ from numlin import kernels
 from numlin.balls import NORMS, Ball
 from numlin.callbacks import State
 from numlin.losses import LOSSES
+from numlin.support.arguments import (
+    check_choice,
+    check_inputs,
+    check_inside,
+    check_number,
+    check_signs,
+)
 from numlin.support.progress import Progress
-from numlin.support.arguments import check_choice, check_inputs, check_inside, check_number, check_signs
 
 SCHEDULES = {
     "constant": lambda t, n_steps: np.ones_like(t),
@@ -211,13 +217,13 @@ def fit_many(jobs, n_threads=None):
     distinct = {id(X): X for X, _, _ in jobs}
     checked = {key: check_inputs(X) for key, X in distinct.items()}
     stored = {
-        (id(X), training.dtype): _storage(checked[id(X)], training.dtype)
-        for X, _, training in jobs
+        (id(X), training.dtype): _storage(checked[id(X)], training.dtype) for X, _, training in jobs
     }
     with (
         ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
         Progress("training", len(jobs)) as progress,
     ):
+
         def run(X, y, training):
             result = _fit(stored[id(X), training.dtype], check_signs(y, len(X)), training)
             progress.advance()
@@ -379,10 +385,22 @@ class _Loop:
         if screen.floor.size or not reads_ahead(self.X, t.shuffle_block):
             ahead = kernels.NOTHING_AHEAD  # a row that is skipped is not worth reading
         state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(
-            self.X, self.y, kernels.frozen(order), kernels.frozen(ahead), state.w, state.b,
-            float(t.eps), *self.codes, kernels.frozen(rates), self.batch_size,
-            t.reduction == "mean", t.update == "proximal", self.score, state.grad_w,
-            self.iterate_sum, screen,
+            self.X,
+            self.y,
+            kernels.frozen(order),
+            kernels.frozen(ahead),
+            state.w,
+            state.b,
+            float(t.eps),
+            *self.codes,
+            kernels.frozen(rates),
+            self.batch_size,
+            t.reduction == "mean",
+            t.update == "proximal",
+            self.score,
+            state.grad_w,
+            self.iterate_sum,
+            screen,
         )
         self.rows_read += rows_read
         if self.screening:

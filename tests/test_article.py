@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 import pytest
-
 from conftest import needs_jit
+
 from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.studies import article

@@ -4,12 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
-
 from conftest import needs_jit
+
 from numlin import kernels
-from numlin.data import datasets
 from numlin.attacks import attack, minimal_perturbation, radii, robust_accuracy
 from numlin.balls import BALLS, LINF, Ball, water_level
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.objective import error_rate, score
 
@@ -38,11 +38,14 @@ def test_no_sign_vector_does_more_harm_than_the_attack(problem, eps):
         assert (margins(w, b, np.clip(corner, 0, 1), y) >= boxed - 1e-12).all()
 
 
-@pytest.mark.parametrize("norm, size", [
-    ("linf", lambda delta: np.abs(delta).max(axis=1)),
-    ("l2", lambda delta: np.sqrt(np.square(delta).sum(axis=1))),
-    ("l1", lambda delta: np.abs(delta).sum(axis=1)),
-])
+@pytest.mark.parametrize(
+    "norm, size",
+    [
+        ("linf", lambda delta: np.abs(delta).max(axis=1)),
+        ("l2", lambda delta: np.sqrt(np.square(delta).sum(axis=1))),
+        ("l1", lambda delta: np.abs(delta).sum(axis=1)),
+    ],
+)
 def test_both_images_stay_in_the_ball_and_one_in_the_box(problem, norm, size):
     w, b, X, y = problem
     found = attack(w, b, X, y, 0.4, norm)
@@ -55,17 +58,20 @@ def test_both_images_stay_in_the_ball_and_one_in_the_box(problem, norm, size):
 NAN = float("nan")
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda w, b, X, y: (w * NAN, b, X, y), r"w: found nan at index \(0,\)"),
-    (lambda w, b, X, y: (w[None], b, X, y), r"w: found float64 of shape \(1, 8\)"),
-    (lambda w, b, X, y: (w, NAN, X, y), "b: found nan"),
-    (lambda w, b, X, y: (w, np.zeros(20), X, y), r"b: found array"),
-    (lambda w, b, X, y: (w, b, X * NAN, y), r"X: found nan at index \(0, 0\)"),
-    (lambda w, b, X, y: (w, b, X[:, 1:], y), "X: found 7 features, expected 8"),
-    (lambda w, b, X, y: (w, b, X, (y + 1) // 2), "y: found labels .* expected only -1 and"),
-    (lambda w, b, X, y: (w, b, X, y[:, None]), r"y: found shape \(20, 1\)"),
-    (lambda w, b, X, y: (w, b, X, y[:1]), r"y: found shape \(1,\)"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda w, b, X, y: (w * NAN, b, X, y), r"w: found nan at index \(0,\)"),
+        (lambda w, b, X, y: (w[None], b, X, y), r"w: found float64 of shape \(1, 8\)"),
+        (lambda w, b, X, y: (w, NAN, X, y), "b: found nan"),
+        (lambda w, b, X, y: (w, np.zeros(20), X, y), r"b: found array"),
+        (lambda w, b, X, y: (w, b, X * NAN, y), r"X: found nan at index \(0, 0\)"),
+        (lambda w, b, X, y: (w, b, X[:, 1:], y), "X: found 7 features, expected 8"),
+        (lambda w, b, X, y: (w, b, X, (y + 1) // 2), "y: found labels .* expected only -1 and"),
+        (lambda w, b, X, y: (w, b, X, y[:, None]), r"y: found shape \(20, 1\)"),
+        (lambda w, b, X, y: (w, b, X, y[:1]), r"y: found shape \(1,\)"),
+    ],
+)
 def test_arguments_that_would_give_a_wrong_answer_are_refused(problem, spoil, message):
     arguments = spoil(*problem)
     for call in (
@@ -159,7 +165,11 @@ def test_a_sample_in_error_has_radius_zero_and_one_out_of_reach_infinite():
 
 def test_at_a_radius_of_exactly_eps_the_sample_counts_as_fooled():
     assert robust_accuracy(np.array([0.1, 0.2, np.inf]), [0.0, 0.1, 0.15, 0.2, 9]).tolist() == [
-        1.0, 2 / 3, 2 / 3, 1 / 3, 1 / 3,
+        1.0,
+        2 / 3,
+        2 / 3,
+        1 / 3,
+        1 / 3,
     ]
 
 

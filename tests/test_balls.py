@@ -10,10 +10,10 @@ from itertools import product
 
 import numpy as np
 import pytest
+from oracles import digits, norm_of, project, reach
 
 from numlin.balls import BALLS, Ball
 from numlin.gradcheck import check_gradient, check_subgradient
-from oracles import digits, norm_of, project, reach
 
 EPS = (0.02, 0.3, 1.2)
 # sums of up to 30 products, each rounded once, in another order: 30 units of 1e-16, rounded up
@@ -171,9 +171,7 @@ def test_order_of_pixels_and_samples_does_not_matter(ball):
     rng = np.random.default_rng(11)
     pixels, rows = rng.permutation(30), rng.permutation(20)
     shuffled = ball.delta(w[pixels], X[rows][:, pixels], y[rows], 0.3)
-    np.testing.assert_allclose(
-        shuffled, ball.delta(w, X, y, 0.3)[rows][:, pixels], atol=ROUNDING
-    )
+    np.testing.assert_allclose(shuffled, ball.delta(w, X, y, 0.3)[rows][:, pixels], atol=ROUNDING)
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
@@ -210,9 +208,7 @@ def test_box_makes_no_difference_to_pixels_far_from_its_sides(norm):
     w, X, y = digits(15, 20, 30)
     X = 0.3 + 0.4 * X
     free, boxed = Ball(norm), Ball(norm, (0.0, 1.0))
-    np.testing.assert_allclose(
-        boxed.delta(w, X, y, 0.25), free.delta(w, X, y, 0.25), atol=ROUNDING
-    )
+    np.testing.assert_allclose(boxed.delta(w, X, y, 0.25), free.delta(w, X, y, 0.25), atol=ROUNDING)
 
 
 @boxed_ball

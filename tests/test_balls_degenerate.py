@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from oracles import digits, norm_of
 
 from numlin.balls import BALLS, LINF, Ball
-from oracles import digits, norm_of
 
 # sums of up to 30 products, each rounded once, in another order: 30 units of 1e-16, rounded up
 ROUNDING = 1e-14
@@ -39,11 +39,7 @@ def test_l1_tie_goes_to_the_first_pixel_then_to_the_next_with_room():
 
 @pytest.mark.parametrize(
     ("norm", "delta"),
-    [
-        ("linf", [-0.25, 0.25, 0, 0]),
-        ("l2", [-0.2, 0.15, 0, 0]),
-        ("l1", [-0.25, 0, 0, 0]),
-    ],
+    [("linf", [-0.25, 0.25, 0, 0]), ("l2", [-0.2, 0.15, 0, 0]), ("l1", [-0.25, 0, 0, 0])],
 )
 def test_hand_computed_perturbation_with_two_pixels_already_at_their_sides(norm, delta):
     """w = (4, -3, 5, -1): the pixels of weight 5 (black) and -1 (white) cannot move."""

@@ -41,24 +41,56 @@ def around(center, n=20, spread=0.02, seed=0):
 
 
 def test_a_summary_is_what_one_computes_by_hand():
-    group = [row("base", [1.0, 2.0, 3.0], rows=10),
-             row(timing.READ_LIMIT, [0.5], n_bytes=4_000_000_000),
-             row(timing.FMA_LIMIT["float32"], [0.1], flops=10_000_000_000),
-             row("case", [4.0, 2.0, 8.0, 6.0, 10.0], "base", rows=60, n_bytes=24_000_000_000,
-                 flops=12_000_000_000)]
+    group = [
+        row("base", [1.0, 2.0, 3.0], rows=10),
+        row(timing.READ_LIMIT, [0.5], n_bytes=4_000_000_000),
+        row(timing.FMA_LIMIT["float32"], [0.1], flops=10_000_000_000),
+        row(
+            "case",
+            [4.0, 2.0, 8.0, 6.0, 10.0],
+            "base",
+            rows=60,
+            n_bytes=24_000_000_000,
+            flops=12_000_000_000,
+        ),
+    ]
     # Sorted 2, 4, 6, 8, 10: quartiles 4 and 8. 6 s for 60 rows against 2 s for 10.
-    assert timing.summary(group[-1], group) == pytest.approx({
-        "median": 6, "minimum": 2, "iqr": 4, "rows_per_s": 10, "gb_per_s": 4, "gflop_per_s": 2,
-        "of_read_limit": 0.5, "of_fma_limit": 0.02, "ratio": 0.5})
+    assert timing.summary(group[-1], group) == pytest.approx(
+        {
+            "median": 6,
+            "minimum": 2,
+            "iqr": 4,
+            "rows_per_s": 10,
+            "gb_per_s": 4,
+            "gflop_per_s": 2,
+            "of_read_limit": 0.5,
+            "of_fma_limit": 0.02,
+            "ratio": 0.5,
+        }
+    )
 
 
-@pytest.mark.parametrize("new, expected", [
-    (around(1.0, seed=1), "no difference"), (around(1.2, seed=1), "slower"),
-    (around(0.8, seed=1), "faster"), (around(1.03, seed=1, spread=0.001), "no difference"),
-    (around(1.2, n=2, seed=1), "too few rounds"), (around(1.2, spread=0.8), "no difference"),
-    (np.append(around(0.99, n=9), around(1.5, n=11)), "no difference"),
-], ids=["same", "slower", "faster", "small but certain", "too few", "too noisy",
-        "disturbed half of the time"])
+@pytest.mark.parametrize(
+    "new, expected",
+    [
+        (around(1.0, seed=1), "no difference"),
+        (around(1.2, seed=1), "slower"),
+        (around(0.8, seed=1), "faster"),
+        (around(1.03, seed=1, spread=0.001), "no difference"),
+        (around(1.2, n=2, seed=1), "too few rounds"),
+        (around(1.2, spread=0.8), "no difference"),
+        (np.append(around(0.99, n=9), around(1.5, n=11)), "no difference"),
+    ],
+    ids=[
+        "same",
+        "slower",
+        "faster",
+        "small but certain",
+        "too few",
+        "too noisy",
+        "disturbed half of the time",
+    ],
+)
 def test_a_verdict_needs_a_change_that_is_large_certain_and_in_the_fast_samples_too(new, expected):
     assert timing.verdict(around(1.0), new)[0] == expected
 
@@ -85,8 +117,12 @@ def test_a_slow_round_cancels_in_ratios_to_the_baseline():
 
 def result(kernel, peer=1.0, numpy="1", **changes):
     """A result of two rows that take about `kernel` and `peer` seconds."""
-    rows = [row("base", around(1.0)), row("kernel", around(kernel, seed=2), "base"),
-            row("peer", around(peer, seed=3), "kernel"), row("kernel, last", around(1.0))]
+    rows = [
+        row("base", around(1.0)),
+        row("kernel", around(kernel, seed=2), "base"),
+        row("peer", around(peer, seed=3), "kernel"),
+        row("kernel, last", around(1.0)),
+    ]
     whole = {"environment": {"numpy": numpy}, "quick": False, "data": "mnist"}
     return whole | {"groups": {"kernels": rows}} | changes
 
@@ -145,7 +181,8 @@ def test_an_epoch_that_does_not_train_is_never_timed(digits, key):
     def exact(*key):
         y = digits.y.astype(np.float64)
         return bench_data.numpy_epoch(
-            digits.stored("float64"), y, bench_data.start(digits, *key), np.float64)
+            digits.stored("float64"), y, bench_data.start(digits, *key), np.float64
+        )
 
     case = kernels.epoch("numpy", digits.stored("float32"), digits, key, exact)
     case.check()
@@ -164,6 +201,7 @@ def test_all_cases_take_part_in_every_round_unless_they_are_slow(monkeypatch):
         def run():
             ran.append(name)
             clock[0] += seconds
+
         return timing.Case(name, run, clock=timing.time.process_time)
 
     rows = timing.measure("test", [taking("fast", 0.001), taking("slow", 1.0)], 20, budget=5)
@@ -195,15 +233,26 @@ def test_the_plain_loop_makes_the_step_of_the_subgradient(digits):
 
 @needs_jit
 def test_a_run_is_json_of_rows_with_raw_samples(digits):
-    exact = kernels.cache(lambda *key: bench_data.numpy_epoch(
-        digits.stored("float64"), digits.y.astype(float), bench_data.start(digits, *key),
-        np.float64))
+    exact = kernels.cache(
+        lambda *key: bench_data.numpy_epoch(
+            digits.stored("float64"),
+            digits.y.astype(float),
+            bench_data.start(digits, *key),
+            np.float64,
+        )
+    )
     X = digits.stored("float32")
-    cases = [kernels.product(X, "float32"), kernels.epoch("numba", X, digits, (0.1, 100), exact),
-             kernels.epoch("numpy", X, digits, (0.1, 100), exact)]
+    cases = [
+        kernels.product(X, "float32"),
+        kernels.epoch("numba", X, digits, (0.1, 100), exact),
+        kernels.epoch("numpy", X, digits, (0.1, 100), exact),
+    ]
     rows = json.loads(json.dumps(timing.measure("kernels", cases, 5)))
     assert [row["name"] for row in rows] == [
-        "X @ w float32", "kernel float32 batch 100 eps 0.1", "twin float32 batch 100 eps 0.1"]
+        "X @ w float32",
+        "kernel float32 batch 100 eps 0.1",
+        "twin float32 batch 100 eps 0.1",
+    ]
     for found in rows:
         assert len(found["seconds"]) == len(found["rounds"]) == 5 and min(found["seconds"]) > 0
         assert {"name", "rows", "n_bytes", "flops", "baseline", "note", "clock"} <= found.keys()
@@ -216,7 +265,8 @@ def test_a_kernel_that_computes_something_else_is_caught(digits):
 
     def wrong(*key):
         w, b, loss, n_active = bench_data.numpy_epoch(
-            X, digits.y.astype(np.float32), bench_data.start(digits, *key), np.float32)
+            X, digits.y.astype(np.float32), bench_data.start(digits, *key), np.float32
+        )
         return w + 0.1, b, loss, n_active
 
     with pytest.raises(timing.WrongResult, match="twin float32 batch 100 eps 0.1, w: off by 0.1"):

@@ -10,8 +10,8 @@ import pytest
 
 import numlin
 from numlin import cli
-from numlin.data import datasets
 from numlin.attacks import attack
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 
 
@@ -19,7 +19,9 @@ def run(*arguments, **changes):
     """The command in its own process: (exit code, standard output, standard error)."""
     done = subprocess.run(
         [sys.executable, "-m", "numlin", *map(str, arguments)],
-        capture_output=True, text=True, env={**os.environ, **changes},
+        capture_output=True,
+        text=True,
+        env={**os.environ, **changes},
     )
     return done.returncode, done.stdout, done.stderr
 
@@ -123,25 +125,32 @@ def test_train_evaluate_and_attack_work_on_one_file(strokes_source, tmp_path):
     assert float(free[:-1]) >= float(boxed[:-1]) > 0
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["reproduce", "--data-dir", "nowhere"], "nowhere: train-images-idx3-ubyte.gz is missing"),
-    (["reproduce", "--data", "synthetic", "--digits", "1", "1"], "digits: found"),
-    (["reproduce", "--data", "synthetic", "--seed", "-1"], "seed: found -1"),
-    (["reproduce", "--data", "synthetic", "--seeds", "3"], "--seeds: only --study kolter-madry"),
-    (["check", "--data", "synthetic", "--seed", "-3"], "seed: found -3"),
-    (["train", "--data", "synthetic", "--out", "."], "--out: found the folder ."),
-    (["train", "--data", "synthetic", "--n-epochs", "1000000000000"], "Unable to allocate"),
-    (["data", "--data-dir", "MODEL"], "found a file, expected a folder of MNIST's"),
-    (["train", "--data", "synthetic", "--eps", "-1"], "eps: found -1.0, expected a finite number"),
-    (["evaluate", "missing.npz", "--data", "synthetic"], "missing.npz: No such file"),
-    (["evaluate", "MODEL", "--data", "synthetic", "--eps", "nan"], "eps: found nan"),
-    (["attack", "MODEL", "--data", "synthetic", "--eps", "-0.5"], "eps: found -0.5"),
-    (["attack", "MODEL", "--data", "synthetic", "--out", "MODEL/x.npz"], "MODEL"),
-    (["reproduce", "--data", "synthetic", "--out", "MODEL"], "found a file, expected a folder"),
-])
-def test_a_mistake_is_one_line_and_exit_code_2(
-    strokes_source, saved, capsys, arguments, message
-):
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["reproduce", "--data-dir", "nowhere"], "nowhere: train-images-idx3-ubyte.gz is missing"),
+        (["reproduce", "--data", "synthetic", "--digits", "1", "1"], "digits: found"),
+        (["reproduce", "--data", "synthetic", "--seed", "-1"], "seed: found -1"),
+        (
+            ["reproduce", "--data", "synthetic", "--seeds", "3"],
+            "--seeds: only --study kolter-madry",
+        ),
+        (["check", "--data", "synthetic", "--seed", "-3"], "seed: found -3"),
+        (["train", "--data", "synthetic", "--out", "."], "--out: found the folder ."),
+        (["train", "--data", "synthetic", "--n-epochs", "1000000000000"], "Unable to allocate"),
+        (["data", "--data-dir", "MODEL"], "found a file, expected a folder of MNIST's"),
+        (
+            ["train", "--data", "synthetic", "--eps", "-1"],
+            "eps: found -1.0, expected a finite number",
+        ),
+        (["evaluate", "missing.npz", "--data", "synthetic"], "missing.npz: No such file"),
+        (["evaluate", "MODEL", "--data", "synthetic", "--eps", "nan"], "eps: found nan"),
+        (["attack", "MODEL", "--data", "synthetic", "--eps", "-0.5"], "eps: found -0.5"),
+        (["attack", "MODEL", "--data", "synthetic", "--out", "MODEL/x.npz"], "MODEL"),
+        (["reproduce", "--data", "synthetic", "--out", "MODEL"], "found a file, expected a folder"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(strokes_source, saved, capsys, arguments, message):
     place = {"MODEL": str(saved), "MODEL/x.npz": f"{saved}/x.npz"}
     assert cli.main([place.get(a, a) for a in arguments]) == 2
     complaint = capsys.readouterr().err

@@ -4,8 +4,8 @@ import json
 
 import numpy as np
 import pytest
-
 from conftest import needs_jit
+
 from numlin import cli, optimum
 from numlin.data import datasets
 from numlin.model import LinearClassifier
@@ -85,7 +85,9 @@ def test_a_path_is_tabulated_saved_and_drawn(strokes_source, tmp_path, capsys):
     assert all(low <= value for low, value in zip(results["lower_bound"], results["minimum"]))
     assert results["margin"]["lower"] <= results["margin"]["upper"]
     assert sorted(path.name for path in out.iterdir()) == [
-        "pixels-against-eps.png", "price-of-robustness.png", "price.json",
+        "pixels-against-eps.png",
+        "price-of-robustness.png",
+        "price.json",
     ]
 
 
@@ -100,13 +102,16 @@ def test_evaluate_reports_the_gap_to_the_optimum(strokes_source, tmp_path, capsy
     assert 0 < bound < reached
 
 
-@pytest.mark.parametrize("arguments, message", [
-    (["--eps", "-0.1"], "eps: found -0.1"),
-    (["--path", "0:0.1:0.1", "--certificate", "x.json"], "--path goes with none of"),
-    (["--margin", "--eps", "0.1"], "--margin finds an eps"),
-    (["--eps", "nan"], "eps: found nan"),
-    (["--digits", "3", "3"], "digits: found"),
-])
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--eps", "-0.1"], "eps: found -0.1"),
+        (["--path", "0:0.1:0.1", "--certificate", "x.json"], "--path goes with none of"),
+        (["--margin", "--eps", "0.1"], "--margin finds an eps"),
+        (["--eps", "nan"], "eps: found nan"),
+        (["--digits", "3", "3"], "digits: found"),
+    ],
+)
 def test_a_mistake_is_one_line_and_exit_code_2(strokes_source, capsys, arguments, message):
     code, _, complaint = numlin(capsys, "optimum", *SYNTHETIC, *arguments)
     assert code == 2 and complaint.count("\n") == 1 and message in complaint

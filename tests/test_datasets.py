@@ -101,8 +101,8 @@ def test_unpacked_files_are_accepted_and_packed_ones_go_first(folder):
     source = find("mnist", folder)
     assert source.paths["train-images"].name == "train-images-idx3-ubyte"
     assert source.paths["train-labels"].name == "train-labels-idx1-ubyte.gz"
-    assert source.sha256["train-images-idx3-ubyte"] == (
-        datasets.MNIST["train-images-idx3-ubyte"][1]
+    assert (
+        source.sha256["train-images-idx3-ubyte"] == (datasets.MNIST["train-images-idx3-ubyte"][1])
     )
     assert load("train", source=source)[0].shape == (8, 784)
 
@@ -270,9 +270,7 @@ def test_without_a_cache_synthetic_digits_go_to_a_temporary_folder(monkeypatch, 
 
 def test_two_that_draw_at_once_end_with_the_same_files():
     sources = []
-    threads = [
-        threading.Thread(target=lambda: sources.append(find("synthetic"))) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: sources.append(find("synthetic"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

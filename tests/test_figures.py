@@ -7,8 +7,8 @@ import matplotlib
 import numpy as np
 import pytest
 
-from numlin.data import datasets, strokes
 from numlin.balls import LINF
+from numlin.data import datasets, strokes
 from numlin.figures import FIGURES, draw, save
 from numlin.figures.beyond import typical_images, weight_paths
 from numlin.figures.experiment import GALLERY_EPS, density
@@ -137,7 +137,8 @@ def test_the_models_differ_in_colour_dashes_and_marker():
 
 def test_labels_name_the_digits_of_the_article(drawn):
     assert {line.get_marker() for line in drawn["margin-in-the-plane"].axes[0].lines[3:]} == {
-        "$3$", "$8$"
+        "$3$",
+        "$8$",
     }
     for name, meaning in (("weight-images", "votes for"), ("gradient-terms", "towards")):
         ends = [tick.get_text() for tick in drawn[name].axes[-1].get_xticklabels()]

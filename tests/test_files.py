@@ -104,7 +104,10 @@ def test_staging_over_a_file_is_refused_by_name(tmp_path):
 
 def test_a_table_lines_up_words_left_and_numbers_right():
     assert table(["model", "error"], [["a", "1%"], ["longer", "100%"]]).splitlines() == [
-        "model   error", "------  -----", "a          1%", "longer   100%",
+        "model   error",
+        "------  -----",
+        "a          1%",
+        "longer   100%",
     ]
 
 

@@ -86,9 +86,7 @@ MISTAKES_IN_CURVED = {
 
 
 def test_right_gradient_of_a_function_with_kinks_passes_to_nine_digits():
-    report = check_gradient(
-        robust_hinge, robust_hinge_gradient, W, robust_hinge_kinks, rtol=1e-9
-    )
+    report = check_gradient(robust_hinge, robust_hinge_gradient, W, robust_hinge_kinks, rtol=1e-9)
     assert report.verdict == "pass"
     assert report.worst.error < 1e-9
     assert len(report.probes) == 6 + 5
@@ -134,9 +132,7 @@ def test_step_is_halved_until_it_stays_in_the_cell():
 def test_only_the_kinks_that_the_probe_moves_matter():
     """At w_1 = 0 the probe along w_0 still decides; the one along w_1 cannot."""
     w = np.array([0.5, 0.0])
-    report = check_gradient(
-        lambda w: np.abs(w).sum(), np.sign, w, lambda w: {"w": w}, directions=0
-    )
+    report = check_gradient(lambda w: np.abs(w).sum(), np.sign, w, lambda w: {"w": w}, directions=0)
     assert [probe.verdict for probe in report.probes] == ["pass", "inconclusive"]
     assert report.probes[1].kinks == ("w[1]",)
     assert report.verdict == "inconclusive"
@@ -304,9 +300,7 @@ def test_directions_have_length_1():
 
 def test_directions_are_the_same_each_time_unless_a_generator_is_given():
     first, second = (check_gradient(curved, curved_gradient, A, coordinates=[]) for _ in range(2))
-    other = check_gradient(
-        curved, curved_gradient, A, coordinates=[], rng=np.random.default_rng(5)
-    )
+    other = check_gradient(curved, curved_gradient, A, coordinates=[], rng=np.random.default_rng(5))
     assert first == second
     assert first != other
 

@@ -16,8 +16,8 @@ from numlin.data.idx import IdxError
 TYPES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 SHAPES = [(), (1,), (7,), (3, 5), (2, 3, 4), (2, 1, 3, 1, 2), (0,), (3, 0, 2), (1,) * 64]
 
-GRID = b"\0\0\x0b\x02" b"\0\0\0\x02" b"\0\0\0\x03" b"\0\x01\0\x02\0\x03\xff\xff\x80\0\x7f\xff"
-LABELS = b"\0\0\x08\x01" b"\0\0\0\x05" b"\x05\0\x04\x01\x09"
+GRID = b"\0\0\x0b\x02\0\0\0\x02\0\0\0\x03\0\x01\0\x02\0\x03\xff\xff\x80\0\x7f\xff"
+LABELS = b"\0\0\x08\x01\0\0\0\x05\x05\0\x04\x01\x09"
 
 
 class Trickle:

@@ -43,9 +43,26 @@ def digits(rng, n_samples=170, n_features=37, real=np.float64, contrast=0.3):
     return pixels, (pixels / 255).astype(real), y
 
 
-def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss=HINGE, ball=LINF, rate=0.1,
-        batch_size=16, mean=True, proximal=False, average=False, screen=None, w=None, b=0.1,
-        ahead=NOTHING_AHEAD):
+def run(
+    sgd_epoch,
+    X,
+    y,
+    order,
+    *,
+    real=np.float64,
+    eps=0.05,
+    loss=HINGE,
+    ball=LINF,
+    rate=0.1,
+    batch_size=16,
+    mean=True,
+    proximal=False,
+    average=False,
+    screen=None,
+    w=None,
+    b=0.1,
+    ahead=NOTHING_AHEAD,
+):
     """One call of a kernel from a fixed start; everything it returns or changes."""
     n_features = X.shape[1]
     w = np.linspace(-0.3, 0.4, n_features).astype(real) if w is None else w.copy()
@@ -53,12 +70,33 @@ def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss=HINGE, ball=L
     iterate_sum = np.zeros(n_features + 1 if average else 0)
     n_batches = -(-len(order) // batch_size)
     rates = frozen(np.linspace(rate, rate / 2, n_batches))
-    result = sgd_epoch(frozen(X), frozen(y), frozen(order), frozen(ahead), w, b, eps, loss, ball,
-                       rates, batch_size, mean, proximal, score, grad_w, iterate_sum,
-                       no_screen(w) if screen is None else screen)
+    result = sgd_epoch(
+        frozen(X),
+        frozen(y),
+        frozen(order),
+        frozen(ahead),
+        w,
+        b,
+        eps,
+        loss,
+        ball,
+        rates,
+        batch_size,
+        mean,
+        proximal,
+        score,
+        grad_w,
+        iterate_sum,
+        no_screen(w) if screen is None else screen,
+    )
     last = len(order) - (n_batches - 1) * batch_size
-    return dict(zip(("b", "grad_b", "loss_sum", "mistakes", "rows_read"), result),
-                w=w, score=score[:last], grad_w=grad_w, iterate_sum=iterate_sum)
+    return dict(
+        zip(("b", "grad_b", "loss_sum", "mistakes", "rows_read"), result),
+        w=w,
+        score=score[:last],
+        grad_w=grad_w,
+        iterate_sum=iterate_sum,
+    )
 
 
 def assert_same(one, other):
@@ -69,8 +107,9 @@ def assert_same(one, other):
 
 def assert_close(one, other, tolerance):
     for name in one:
-        np.testing.assert_allclose(one[name], other[name], rtol=tolerance, atol=tolerance,
-                                   err_msg=name)
+        np.testing.assert_allclose(
+            one[name], other[name], rtol=tolerance, atol=tolerance, err_msg=name
+        )
 
 
 CASES = [
@@ -85,12 +124,21 @@ def test_twins_agree_to_rounding_over_an_epoch(loss, ball, mean, proximal):
     rng = np.random.default_rng(1)
     _, X, y = digits(rng)
     order = rng.permutation(len(y))
-    options = {"loss": LOSSES[loss], "ball": BALLS[ball], "mean": mean, "proximal": proximal,
-               "rate": 0.1 if mean else 0.01, "average": True}
+    options = {
+        "loss": LOSSES[loss],
+        "ball": BALLS[ball],
+        "mean": mean,
+        "proximal": proximal,
+        "rate": 0.1 if mean else 0.01,
+        "average": True,
+    }
     for batch_size in (1, 16, len(y)):
         # A sum of 37 terms in another order differs by some 37 * 1e-16; 170 steps add up.
-        assert_close(run(compiled.sgd_epoch, X, y, order, batch_size=batch_size, **options),
-                     run(reference.sgd_epoch, X, y, order, batch_size=batch_size, **options), 1e-12)
+        assert_close(
+            run(compiled.sgd_epoch, X, y, order, batch_size=batch_size, **options),
+            run(reference.sgd_epoch, X, y, order, batch_size=batch_size, **options),
+            1e-12,
+        )
 
 
 def test_cases_are_not_idle():
@@ -99,8 +147,9 @@ def test_cases_are_not_idle():
     _, X, y = digits(rng)
     result = run(compiled.sgd_epoch, X, y, rng.permutation(len(y)))
     assert result["loss_sum"] > 10 and result["mistakes"] > 5 and result["rows_read"] == len(y)
-    proximal = run(compiled.sgd_epoch, X, y, rng.permutation(len(y)), eps=0.2, rate=0.3,
-                   proximal=True)
+    proximal = run(
+        compiled.sgd_epoch, X, y, rng.permutation(len(y)), eps=0.2, rate=0.3, proximal=True
+    )
     assert 3 < np.count_nonzero(proximal["w"] == 0) < 37
 
 
@@ -115,14 +164,28 @@ def test_batch_by_batch_equals_the_epoch_bit_for_bit(batch_size, eps, contrast):
         b, loss_sum, mistakes, w_at_start = 0.1, 0.0, 0, w.copy()
         score, grad_w = np.empty(batch_size), np.empty(X.shape[1])
         iterate_sum = np.zeros(X.shape[1] + 1)
-        whole = run(kernel, X, y, order, batch_size=batch_size, average=True, eps=eps,
-                    w=w_at_start)
+        whole = run(kernel, X, y, order, batch_size=batch_size, average=True, eps=eps, w=w_at_start)
         rates = frozen(np.linspace(0.1, 0.05, -(-len(order) // batch_size)))
         for batch, first in enumerate(range(0, len(order), batch_size)):
             b, grad_b, loss, missed, _ = kernel(
-                frozen(X), frozen(y), order[first:first + batch_size], NOTHING_AHEAD, w, b, eps,
-                HINGE, LINF, rates[batch:batch + 1], batch_size, True, False, score, grad_w,
-                iterate_sum, no_screen(w))
+                frozen(X),
+                frozen(y),
+                order[first : first + batch_size],
+                NOTHING_AHEAD,
+                w,
+                b,
+                eps,
+                HINGE,
+                LINF,
+                rates[batch : batch + 1],
+                batch_size,
+                True,
+                False,
+                score,
+                grad_w,
+                iterate_sum,
+                no_screen(w),
+            )
             loss_sum += loss
             mistakes += missed
         last = len(order) - first
@@ -139,8 +202,11 @@ def test_raw_pixels_train_the_same_model(ball):
     pixels, X, y = digits(rng)
     order = rng.permutation(len(y))
     # k/255 rounded before or after the product: one rounding, 1e-16, per term.
-    assert_close(run(compiled.sgd_epoch, pixels, y, order, ball=ball),
-                 run(compiled.sgd_epoch, X, y, order, ball=ball), 1e-12)
+    assert_close(
+        run(compiled.sgd_epoch, pixels, y, order, ball=ball),
+        run(compiled.sgd_epoch, X, y, order, ball=ball),
+        1e-12,
+    )
 
 
 @pytest.mark.parametrize("ball", [LINF, LINF_BOX])
@@ -171,8 +237,17 @@ def test_one_step_computed_by_hand():
     # robust margin 0.3, loss 0.7, gradient -(1, 0.5) + 0.1 (1, -1) = (-0.9, -0.6), -1 in b.
     X, y = np.array([[1.0, 0.5]]), np.array([1], np.int8)
     for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
-        result = run(kernel, X, y, np.array([0]), eps=0.1, rate=0.5, batch_size=1,
-                     w=np.array([0.5, -0.25]), b=0.0)
+        result = run(
+            kernel,
+            X,
+            y,
+            np.array([0]),
+            eps=0.1,
+            rate=0.5,
+            batch_size=1,
+            w=np.array([0.5, -0.25]),
+            b=0.0,
+        )
         # Two or three float64 roundings of numbers below 1.
         np.testing.assert_allclose(result["w"], [0.95, 0.05], rtol=0, atol=1e-15)
         np.testing.assert_allclose(result["grad_w"], [-0.9, -0.6], rtol=0, atol=1e-15)
@@ -186,8 +261,10 @@ def test_twins_agree_on_real_digits(mnist):
     rng = np.random.default_rng(10)
     order, w = rng.permutation(len(y)), rng.uniform(-0.08, 0.08, X.shape[1])
     options = {"w": w, "eps": 0.1, "rate": 0.01, "batch_size": 100, "b": 0.0}
-    compiled_, reference_ = (run(module.sgd_epoch, X, y.astype(np.int8), order, **options)
-                             for module in (compiled, reference))
+    compiled_, reference_ = (
+        run(module.sgd_epoch, X, y.astype(np.int8), order, **options)
+        for module in (compiled, reference)
+    )
     # 127 steps of 784-term sums; 1e-12 leaves a factor of ten above 784 * 1e-16.
     assert_close(compiled_, reference_, 1e-12)
 
@@ -195,8 +272,9 @@ def test_twins_agree_on_real_digits(mnist):
 def test_a_margin_of_exactly_one_is_not_active():
     X, y = np.array([[1.0, 0.0]]), np.array([1], np.int8)
     for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
-        result = run(kernel, X, y, np.array([0]), eps=0.0, batch_size=1, w=np.array([1.0, 0.5]),
-                     b=0.0)
+        result = run(
+            kernel, X, y, np.array([0]), eps=0.0, batch_size=1, w=np.array([1.0, 0.5]), b=0.0
+        )
         assert np.array_equal(result["w"], [1.0, 0.5]) and not result["grad_w"].any()
         assert result["loss_sum"] == 0
 
@@ -241,8 +319,13 @@ def test_blocks_of_rows_meet_batches_of_any_size(batch_size, loss, eps):
     rng = np.random.default_rng(11)
     _, X, y = digits(rng, n_samples=310, contrast=0.6)
     order = rng.permutation(len(y))
-    options = {"loss": LOSSES[loss], "eps": eps, "batch_size": batch_size, "rate": 0.02,
-               "w": np.where(np.arange(37) % 2, 0.5, -0.5)}
+    options = {
+        "loss": LOSSES[loss],
+        "eps": eps,
+        "batch_size": batch_size,
+        "rate": 0.02,
+        "w": np.where(np.arange(37) % 2, 0.5, -0.5),
+    }
     fast = run(compiled.sgd_epoch, X, y, order, **options)
     # As above: sums of 37 terms in another order, over at most 310 steps.
     assert_close(fast, run(reference.sgd_epoch, X, y, order, **options), 1e-12)
@@ -255,13 +338,16 @@ def test_what_is_read_ahead_changes_no_bit():
     order, ahead = epoch_order(len(y), 50, rng)
     assert len(ahead) in (120, 150)
     for hint in (ahead, np.zeros(1, np.int64), np.full(500, len(y) - 1)):
-        assert_same(run(compiled.sgd_epoch, X, y, order, ahead=hint),
-                    run(compiled.sgd_epoch, X, y, order))
+        assert_same(
+            run(compiled.sgd_epoch, X, y, order, ahead=hint), run(compiled.sgd_epoch, X, y, order)
+        )
 
 
 @needs_jit
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"),
-                    reason="reads the assembly of x86-64 processors with fused multiply-adds")
+@pytest.mark.skipif(
+    platform.machine() not in ("x86_64", "AMD64"),
+    reason="reads the assembly of x86-64 processors with fused multiply-adds",
+)
 @pytest.mark.parametrize("storage", ["float64", "float32", "uint8"])
 def test_the_assembly_has_packed_fused_multiply_adds(storage):
     real = "float64" if storage == "float64" else "float32"
@@ -302,23 +388,32 @@ def train_twice(seed, n_epochs=20):
     Step sizes go from timid to divergent: the bound must hold for those too.
     """
     rng = np.random.default_rng(seed)
-    pixels, X, y = digits(rng, int(rng.integers(20, 200)), int(rng.integers(1, 60)),
-                          contrast=rng.uniform(0, 0.8))
+    pixels, X, y = digits(
+        rng, int(rng.integers(20, 200)), int(rng.integers(1, 60)), contrast=rng.uniform(0, 0.8)
+    )
     real = (np.float64, np.float32, np.float32)[seed % 3]
     X = pixels if seed % 3 == 2 else X.astype(real)
     ball = int(rng.choice([LINF, L2, L1]))
-    options = {"real": real, "ball": ball, "loss": int(rng.choice([HINGE, SQUARED_HINGE])),
-               "eps": float(rng.choice([0.0, 0.01, 0.05, 0.2])), "rate": 10**rng.uniform(-3, 0.5),
-               "batch_size": int(rng.choice([1, 3, 10, 500])), "mean": bool(rng.random() < 0.7),
-               "proximal": ball == LINF and bool(rng.random() < 0.5), "average": True}
+    options = {
+        "real": real,
+        "ball": ball,
+        "loss": int(rng.choice([HINGE, SQUARED_HINGE])),
+        "eps": float(rng.choice([0.0, 0.01, 0.05, 0.2])),
+        "rate": 10 ** rng.uniform(-3, 0.5),
+        "batch_size": int(rng.choice([1, 3, 10, 500])),
+        "mean": bool(rng.random() < 0.7),
+        "proximal": ball == LINF and bool(rng.random() < 0.5),
+        "average": True,
+    }
     screen = Screening(X, np.zeros(X.shape[1], real)).screen()
     full = fast = {"w": rng.normal(scale=0.1, size=X.shape[1]).astype(real), "b": 0.0}
     for _ in range(n_epochs):
         order = rng.permutation(len(y))
         full = run(compiled.sgd_epoch, X, y, order, w=full["w"], b=full["b"], **options)
         before = screen.floor.copy()
-        fast = run(compiled.sgd_epoch, X, y, order, w=fast["w"], b=fast["b"], screen=screen,
-                   **options)
+        fast = run(
+            compiled.sgd_epoch, X, y, order, w=fast["w"], b=fast["b"], screen=screen, **options
+        )
         fast["renewed"] = np.count_nonzero(screen.floor != before)
         yield full, fast
 
@@ -344,7 +439,12 @@ def test_screening_pauses_when_it_reads_most_rows_and_resumes():
         screened.append(screening.screen().floor.size > 0)
         screening.note(rows_read)
     assert screened == [
-        *[True] * 3, *[False] * PAUSE, *[True] * 2, *[False] * 2 * PAUSE, *[True] * 3]
+        *[True] * 3,
+        *[False] * PAUSE,
+        *[True] * 2,
+        *[False] * 2 * PAUSE,
+        *[True] * 3,
+    ]
 
 
 def test_screening_bound_allows_for_the_rounding_of_a_dot_product():
@@ -353,8 +453,21 @@ def test_screening_bound_allows_for_the_rounding_of_a_dot_product():
     _, X, y = digits(rng, n_features=600, real=np.float32)
     w = rng.normal(size=600).astype(np.float32)
     screen = Screening(X, w).screen()
-    computed = run(compiled.sgd_epoch, X, y, np.arange(len(y)), real=np.float32, w=w, b=0.0,
-                   rate=0.0, batch_size=len(y), screen=screen)["score"] * y
+    computed = (
+        run(
+            compiled.sgd_epoch,
+            X,
+            y,
+            np.arange(len(y)),
+            real=np.float32,
+            w=w,
+            b=0.0,
+            rate=0.0,
+            batch_size=len(y),
+            screen=screen,
+        )["score"]
+        * y
+    )
     exact = y * (X.astype(float) @ w.astype(float))
     side = (y > 0).astype(int)
     bound = screen.floor - screen.row_norm * screen.bounds[compiled.REACH, side]
@@ -380,8 +493,12 @@ def twice(x):
     (tmp_path / "__pycache__").touch()  # a file where Numba wants a folder
     nowhere = {"HOME": "/dev/null/nowhere", "XDG_CACHE_HOME": "/dev/null/nowhere"}
     path = ":".join([str(tmp_path), *sys.path])
-    done = subprocess.run([sys.executable, "-c", "import twice; print(twice.twice(21))"],
-                          capture_output=True, text=True, env={"PYTHONPATH": path, **nowhere})
+    done = subprocess.run(
+        [sys.executable, "-c", "import twice; print(twice.twice(21))"],
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": path, **nowhere},
+    )
     assert done.stdout == "42\n", done.stderr
 
 
@@ -402,6 +519,10 @@ for screened, size in ((False, 10), (False, 100), (True, 100), (False, 1), (Fals
                        + tuple(w))
     np.testing.assert_allclose(*results, rtol=1e-12)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True,
-                          env={"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": ":".join(sys.path)})
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env={"NUMBA_DISABLE_JIT": "1", "PYTHONPATH": ":".join(sys.path)},
+    )
     assert done.returncode == 0, done.stderr

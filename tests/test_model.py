@@ -80,13 +80,16 @@ def write_npz(path, **arrays):
         np.savez(file, **arrays)
 
 
-@pytest.mark.parametrize("content, message", [
-    (b"", "not a model saved by numlin"),
-    (b"PK\x03\x04 torn", "not a model saved by numlin"),
-    ({"w": np.ones(3)}, "not a model saved by numlin .*about"),
-    ({"about": "{"}, "not a model saved by numlin"),
-    ({"about": np.array({"a": 1}, dtype=object)}, "not a model saved by numlin"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        (b"", "not a model saved by numlin"),
+        (b"PK\x03\x04 torn", "not a model saved by numlin"),
+        ({"w": np.ones(3)}, "not a model saved by numlin .*about"),
+        ({"about": "{"}, "not a model saved by numlin"),
+        ({"about": np.array({"a": 1}, dtype=object)}, "not a model saved by numlin"),
+    ],
+)
 def test_a_file_that_is_no_model_is_named_and_refused(tmp_path, content, message):
     path = tmp_path / "thing.npz"
     if isinstance(content, bytes):
@@ -120,17 +123,29 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
         LinearClassifier.load(tmp_path / "nowhere.npz")
 
 
-@pytest.mark.parametrize("change, message", [
-    ({"coef_": np.ones(12)}, r"coef_ has shape \(12,\)"),
-    ({"coef_": np.full((1, 12), np.nan)}, r"coef_: found nan at index \(0, 0\)"),
-    ({"intercept_": np.array([np.inf])}, r"intercept_: found inf"),
-    ({"about": json.dumps({"format": "other"})}, "format is 'other'"),
-    ({"about": json.dumps({"format": FORMAT, "training": None})}, "not a model saved by numlin"),
-    ({"about": json.dumps({"format": FORMAT, "training": {"engine": "z"}, "trained_on": {}})},
-     "engine: found 'z'"),
-    ({"classes_": np.array([1])}, r"classes_ has shape \(1,\), expected \(2,\)"),
-    ({"coef_": np.ones((1, 12), int)}, "coef_ is int64, expected floating point"),
-])
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ({"coef_": np.ones(12)}, r"coef_ has shape \(12,\)"),
+        ({"coef_": np.full((1, 12), np.nan)}, r"coef_: found nan at index \(0, 0\)"),
+        ({"intercept_": np.array([np.inf])}, r"intercept_: found inf"),
+        ({"about": json.dumps({"format": "other"})}, "format is 'other'"),
+        (
+            {"about": json.dumps({"format": FORMAT, "training": None})},
+            "not a model saved by numlin",
+        ),
+        (
+            {
+                "about": json.dumps(
+                    {"format": FORMAT, "training": {"engine": "z"}, "trained_on": {}}
+                )
+            },
+            "engine: found 'z'",
+        ),
+        ({"classes_": np.array([1])}, r"classes_ has shape \(1,\), expected \(2,\)"),
+        ({"coef_": np.ones((1, 12), int)}, "coef_ is int64, expected floating point"),
+    ],
+)
 def test_a_damaged_model_is_named_with_what_is_wrong(small_model, tmp_path, change, message):
     path = tmp_path / "model.npz"
     small_model.save(path)
@@ -146,22 +161,28 @@ def test_a_model_without_fit_says_so():
         LinearClassifier().predict(np.zeros((1, 3)))
 
 
-@pytest.mark.parametrize("X, message", [
-    (np.zeros((2, 5)), "X: found 5 features, expected 12"),
-    (np.zeros(12), r"X: found shape \(12,\)"),
-    (np.full((1, 12), np.inf), r"X: found inf at index \(0, 0\)"),
-])
+@pytest.mark.parametrize(
+    "X, message",
+    [
+        (np.zeros((2, 5)), "X: found 5 features, expected 12"),
+        (np.zeros(12), r"X: found shape \(12,\)"),
+        (np.full((1, 12), np.inf), r"X: found inf at index \(0, 0\)"),
+    ],
+)
 def test_inputs_that_do_not_fit_the_model_are_refused(small_model, X, message):
     with pytest.raises(ValueError, match=message):
         small_model.decision_function(X)
 
 
-@pytest.mark.parametrize("labels, message", [
-    (np.zeros(60), "found 1 classes, 0.0, expected two"),
-    (np.arange(60), "found 60 classes, 0, 1, 2, 3, 4, ..., expected two"),
-    (np.zeros((60, 1)), r"found shape \(60, 1\)"),
-    (np.where(np.arange(60) % 2, np.nan, 1), r"found nan at index \(1,\)"),
-])
+@pytest.mark.parametrize(
+    "labels, message",
+    [
+        (np.zeros(60), "found 1 classes, 0.0, expected two"),
+        (np.arange(60), "found 60 classes, 0, 1, 2, 3, 4, ..., expected two"),
+        (np.zeros((60, 1)), r"found shape \(60, 1\)"),
+        (np.where(np.arange(60) % 2, np.nan, 1), r"found nan at index \(1,\)"),
+    ],
+)
 def test_labels_that_are_not_two_classes_are_refused(blobs, labels, message):
     with pytest.raises(ValueError, match=f"^y: {message}"):
         LinearClassifier().fit(blobs[0], labels)

@@ -7,12 +7,12 @@ from itertools import product
 
 import numpy as np
 import pytest
+from oracles import digits
 
 from numlin.balls import BALLS, LINF
 from numlin.gradcheck import assert_gradient, check_gradient, check_subgradient, taylor_order
 from numlin.losses import HINGE, LOGISTIC, LOSSES, SQUARED_HINGE
 from numlin.objective import error_rate, kinks, objective, robust_margin, score, subgradient
-from oracles import digits
 
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 every_ball = pytest.mark.parametrize("ball", BALLS.values(), ids=BALLS)
@@ -135,8 +135,8 @@ MISTAKES = {
     "sign": lambda f: lambda x: -f.gradient(x),
     "zero": lambda f: np.zeros_like,
     "term-of-the-ball-dropped": without_the_balls_term,
-    "term-of-the-ball-subtracted": lambda f: lambda x: (
-        2 * without_the_balls_term(f)(x) - f.gradient(x)
+    "term-of-the-ball-subtracted": lambda f: (
+        lambda x: 2 * without_the_balls_term(f)(x) - f.gradient(x)
     ),
     "slope-at-clean-margins": with_slopes_at_clean_margins,
     "gradient-of-regular-training": lambda f: Problem(*f.setting[:2], 0, *f.setting[3:]).gradient,

@@ -10,9 +10,9 @@ from conftest import needs_jit
 
 from numlin import optimum
 from numlin.data import datasets
+from numlin.objective import objective
 from numlin.optimum import simplex, working_sets
 from numlin.optimum.pivots import OPTIMAL, PIVOTING
-from numlin.objective import objective
 from numlin.optimum.proof import rational
 
 # Digits, eps, and the minimum on MNIST with its number of pixels, from a general LP solver.
@@ -64,9 +64,7 @@ def test_minimum_is_the_best_of_all_corners(seed, eps):
     found = optimum.minimise(X, y, eps)
     # Both sides solve systems of size 3 in float64: 1e-12 is a thousand roundings.
     assert found.objective == pytest.approx(minimum_over_corners(X, y, eps), abs=1e-12)
-    assert found.objective == pytest.approx(
-        float_objective(found.w, found.b, X, y, eps), abs=1e-14
-    )
+    assert found.objective == pytest.approx(float_objective(found.w, found.b, X, y, eps), abs=1e-14)
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from oracles import bisect, digits
 
 from numlin.balls import BALLS, Ball, water_level
-from oracles import bisect, digits
 
 every_ball = pytest.mark.parametrize("ball", BALLS.values(), ids=BALLS)
 boxed_ball = pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
@@ -28,7 +28,7 @@ def test_radius_is_where_bisection_finds_the_drop_to_reach_the_margin(ball):
     radius = ball.radius(w, X, y, margin)
     most = np.full(len(y), 60.0)
     reached = ball.drop(w, X, y, most) >= margin
-    assert 5 < reached.sum()
+    assert reached.sum() > 5
     np.testing.assert_array_equal(np.isfinite(radius), reached)
     found = bisect(lambda eps: ball.drop(w, X, y, eps) >= margin, most)
     # 1e-12: the drop, rounded to 1e-15, is at most a thousand times flatter at the end

@@ -13,9 +13,9 @@ from urllib.parse import urlencode
 import numpy as np
 import pytest
 
-from numlin.data import strokes
 from numlin.attacks import attack, radii
 from numlin.balls import PIXEL_BOX, Ball
+from numlin.data import strokes
 from numlin.figures import FIGURES
 from numlin.model import LinearClassifier
 from numlin.objective import score
@@ -23,7 +23,7 @@ from numlin.report import PER_DIGIT, selection, write_report
 from numlin.studies.article import Article, ModelRun
 
 VOID = {"meta", "input", "img"}
-HOSTILE = "</script><b>\"one\" & two'"
+HOSTILE = '</script><b>"one" & two\''
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5Erk"
     "Jggg=="
@@ -173,7 +173,7 @@ def test_the_selection_has_mistakes_first_and_the_nearest_right_answers(drawn_ar
         for y in (-1, 1):
             own = np.flatnonzero(article.y_test == y)
             rising = sorted(own, key=lambda i: margin[i])
-            assert set(i for i in rising[:3] if margin[i] <= 0) <= set(chosen)
+            assert {i for i in rising[:3] if margin[i] <= 0} <= set(chosen)
             assert next((i for i in rising if margin[i] > 0), chosen[0]) in chosen
     least = np.min([run.radius[chosen] for run in article.runs.values()], axis=0)
     assert (np.diff(least.reshape(2, -1)) >= 0).all()
@@ -201,7 +201,7 @@ def test_what_is_not_mnist_is_loudly_called_so(name, drawn_article, tmp_path):
 
 def test_names_from_outside_are_text_not_markup(page, page_file):
     assert [each["text"] for each in page.all("th")][2] == HOSTILE
-    assert len(page.all("script")) == 2 and "<b>\"one\"" not in page_file.read_text("utf-8")
+    assert len(page.all("script")) == 2 and '<b>"one"' not in page_file.read_text("utf-8")
     assert page.all("dt")[0]["text"] == "images<1>.gz"
 
 
@@ -251,7 +251,11 @@ def browse(tmp_path_factory):
         profile = f"--user-data-dir={tmp_path_factory.mktemp('profile')}"
         done = subprocess.run(
             [found[0], *flags, profile, "--dump-dom", address],
-            capture_output=True, text=True, encoding="utf-8", timeout=60, check=True,
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            timeout=60,
+            check=True,
         )
         return Page(done.stdout)
 

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-
 from conftest import needs_jit
+
 from numlin import kernels, sgd
-from numlin.data import datasets
 from numlin.callbacks import (
     BatchMetrics,
     Callback,
@@ -15,6 +14,7 @@ from numlin.callbacks import (
     State,
     WeightSnapshots,
 )
+from numlin.data import datasets
 from numlin.kernels import reference
 from numlin.objective import error_rate, objective, subgradient
 from numlin.sgd import DivergenceError, Training, fit, fit_many
@@ -31,8 +31,19 @@ def training(**changes):
 def test_one_full_batch_step_from_zero_is_the_step_worked_out_by_hand(engine):
     # w = 0, b = 0: every margin is 0 and active, so grad_w = -mean(y x), grad_b = -mean(y).
     X, y = np.array([[1.0, 0.0], [0.0, 1.0], [0.5, 1.0]]), np.array([1, -1, -1])
-    result = fit(X, y, Training(start="zero", n_epochs=1, batch_size=3, learning_rate=0.3,
-                                dtype="float64", engine=engine, eps=0.2))
+    result = fit(
+        X,
+        y,
+        Training(
+            start="zero",
+            n_epochs=1,
+            batch_size=3,
+            learning_rate=0.3,
+            dtype="float64",
+            engine=engine,
+            eps=0.2,
+        ),
+    )
     np.testing.assert_allclose(result.w, [0.3 * 0.5 / 3, 0.3 * -2 / 3], rtol=1e-15)
     assert result.b == pytest.approx(-0.1, rel=1e-15)
     assert result.losses.tolist() == [1.0] and result.errors.tolist() == [1.0]
@@ -94,11 +105,14 @@ class Rates(Callback):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("schedule, expected", [
-    ("constant", [0.6] * 6),
-    ("linear", [0.6, 0.5, 0.4, 0.3, 0.2, 0.1]),
-    ("sqrt", [0.6, 0.6 / 2**0.5, 0.6 / 3**0.5, 0.3, 0.6 / 5**0.5, 0.6 / 6**0.5]),
-])
+@pytest.mark.parametrize(
+    "schedule, expected",
+    [
+        ("constant", [0.6] * 6),
+        ("linear", [0.6, 0.5, 0.4, 0.3, 0.2, 0.1]),
+        ("sqrt", [0.6, 0.6 / 2**0.5, 0.6 / 3**0.5, 0.3, 0.6 / 5**0.5, 0.6 / 6**0.5]),
+    ],
+)
 def test_the_steps_follow_the_schedule_written_out_by_hand(blobs, engine, schedule, expected):
     rates = Rates()
     plan = {"n_epochs": 2, "batch_size": 20, "learning_rate": 0.6, "schedule": schedule}
@@ -128,9 +142,10 @@ def test_over_many_epochs_a_watcher_still_sees_the_score_of_every_sample(blobs):
     assert (unwatched.w == watched.w).all() and unwatched.b == watched.b
 
 
-@pytest.mark.parametrize("n_samples, block", [
-    (1, 1), (7, 1), (12, 4), (10, 4), (9, 4), (10, 10), (10, 10**20), (300, np.uint8(100)),
-])
+@pytest.mark.parametrize(
+    "n_samples, block",
+    [(1, 1), (7, 1), (12, 4), (10, 4), (9, 4), (10, 10), (10, 10**20), (300, np.uint8(100))],
+)
 def test_a_block_shuffle_reads_one_block_ahead_in_file_order(n_samples, block):
     for seed in range(20):
         order, ahead = sgd.epoch_order(n_samples, block, np.random.default_rng(seed))
@@ -139,14 +154,20 @@ def test_a_block_shuffle_reads_one_block_ahead_in_file_order(n_samples, block):
         assert len(ahead) == n_samples - length
         blocks = order // length  # each number stands together
         assert np.count_nonzero(np.diff(blocks)) == len(set(blocks.tolist())) - 1
-        in_sequence = sorted(range(n_samples), key=lambda place: (
-            list(dict.fromkeys(blocks.tolist())).index(blocks[place]), order[place]))
+        in_sequence = sorted(
+            range(n_samples),
+            key=lambda place: (
+                list(dict.fromkeys(blocks.tolist())).index(blocks[place]),
+                order[place],
+            ),
+        )
         assert np.array_equal(ahead, order[in_sequence][length:])
 
 
 @pytest.mark.parametrize("watched", [False, True])
-@pytest.mark.parametrize("block, n_features, reads", [
-    (10, 12, True), (10, 2**17, False), (0, 12, False)])
+@pytest.mark.parametrize(
+    "block, n_features, reads", [(10, 12, True), (10, 2**17, False), (0, 12, False)]
+)
 def test_short_shuffled_blocks_are_read_ahead_and_long_ones_are_not(
     rng, monkeypatch, watched, block, n_features, reads
 ):
@@ -168,16 +189,27 @@ def test_short_shuffled_blocks_are_read_ahead_and_long_ones_are_not(
     _, ahead = zip(*passed)
     assert len(passed) == (4 if watched else 1)
     assert [len(rows) for rows in ahead] == [
-        max(0, 25 - 10 * call) * reads for call in range(len(passed))]
-    assert all(np.array_equal(rows, ahead[0][10 * call:]) for call, rows in enumerate(ahead))
+        max(0, 25 - 10 * call) * reads for call in range(len(passed))
+    ]
+    assert all(np.array_equal(rows, ahead[0][10 * call :]) for call, rows in enumerate(ahead))
 
 
-@pytest.mark.parametrize("changes, skips", [
-    ({}, True), ({"loss": "squared-hinge"}, True), ({"norm": "l2"}, True), ({"norm": "l1"}, True),
-    ({"update": "proximal"}, True), ({"average": True}, True),
-    ({"loss": "logistic"}, False), ({"bounds": (0.0, 1.0)}, False), ({"engine": "numpy"}, False),
-    ({"n_epochs": 49}, False), ({"batch_size": 49}, False),
-])
+@pytest.mark.parametrize(
+    "changes, skips",
+    [
+        ({}, True),
+        ({"loss": "squared-hinge"}, True),
+        ({"norm": "l2"}, True),
+        ({"norm": "l1"}, True),
+        ({"update": "proximal"}, True),
+        ({"average": True}, True),
+        ({"loss": "logistic"}, False),
+        ({"bounds": (0.0, 1.0)}, False),
+        ({"engine": "numpy"}, False),
+        ({"n_epochs": 49}, False),
+        ({"batch_size": 49}, False),
+    ],
+)
 def test_rows_are_skipped_where_that_is_exact_and_never_change_the_model(
     rng, monkeypatch, changes, skips
 ):
@@ -242,9 +274,10 @@ def test_raw_pixels_train_the_model_of_their_255ths(blobs, dtype):
     assert from_raw.w.dtype == dtype
 
 
-@pytest.mark.parametrize("start, reach_w, reach_b", [
-    ("zero", 0, 0), ("glorot", np.sqrt(6 / 401), 0), ("fan-in", 1 / 20, 1 / 20),
-])
+@pytest.mark.parametrize(
+    "start, reach_w, reach_b",
+    [("zero", 0, 0), ("glorot", np.sqrt(6 / 401), 0), ("fan-in", 1 / 20, 1 / 20)],
+)
 def test_the_start_is_uniform_in_its_range(start, reach_w, reach_b):
     X, y = np.zeros((2, 400)), np.array([-1, 1])  # black images and one step: w stays put
     result = fit(X, y, Training(start=start, n_epochs=1, dtype="float64", batch_size=2))
@@ -295,22 +328,44 @@ def test_an_epoch_nobody_watches_is_one_kernel_call(blobs, monkeypatch):
 @pytest.mark.parametrize("engine", ENGINES)
 def test_divergence_names_the_epoch_and_the_learning_rate(blobs, engine):
     with pytest.raises(DivergenceError, match=r"epoch \d+ of 50.*learning rate 1e\+30"):
-        fit(*blobs, training(loss="squared-hinge", learning_rate=1e30, n_epochs=50,
-                             dtype="float32", engine=engine))
+        fit(
+            *blobs,
+            training(
+                loss="squared-hinge",
+                learning_rate=1e30,
+                n_epochs=50,
+                dtype="float32",
+                engine=engine,
+            ),
+        )
 
 
-@pytest.mark.parametrize("field, value, expected", [
-    ("eps", -0.1, ">= 0"), ("eps", float("nan"), "finite"), ("eps", "0.1", "finite number"),
-    ("loss", "absolute", "hinge, squared-hinge, logistic"), ("norm", "l3", "linf, l2, l1"),
-    ("learning_rate", 0.0, "> 0"), ("schedule", "cosine", "constant, linear, sqrt"),
-    ("n_epochs", 0, "integer >= 1"), ("batch_size", 2.5, "integer"), ("seed", -1, "integer >= 0"),
-    ("reduction", "max", "mean, sum"), ("start", "ones", "zero, glorot, fan-in"),
-    ("dtype", "float16", "float32, float64"), ("engine", "cuda", "numba, numpy"),
-    ("update", "newton", "subgradient, proximal"), ("bounds", (0.0, 2.0), r"\(0.0, 1.0\)"),
-    ("shuffle_block", -1, ">= 0"), ("bounds", 3, r"\(0.0, 1.0\)"),
-    ("loss", ["hinge"], "hinge, squared"),
-    ("n_epochs", True, "integer"), ("eps", float("inf"), "finite"),
-])
+@pytest.mark.parametrize(
+    "field, value, expected",
+    [
+        ("eps", -0.1, ">= 0"),
+        ("eps", float("nan"), "finite"),
+        ("eps", "0.1", "finite number"),
+        ("loss", "absolute", "hinge, squared-hinge, logistic"),
+        ("norm", "l3", "linf, l2, l1"),
+        ("learning_rate", 0.0, "> 0"),
+        ("schedule", "cosine", "constant, linear, sqrt"),
+        ("n_epochs", 0, "integer >= 1"),
+        ("batch_size", 2.5, "integer"),
+        ("seed", -1, "integer >= 0"),
+        ("reduction", "max", "mean, sum"),
+        ("start", "ones", "zero, glorot, fan-in"),
+        ("dtype", "float16", "float32, float64"),
+        ("engine", "cuda", "numba, numpy"),
+        ("update", "newton", "subgradient, proximal"),
+        ("bounds", (0.0, 2.0), r"\(0.0, 1.0\)"),
+        ("shuffle_block", -1, ">= 0"),
+        ("bounds", 3, r"\(0.0, 1.0\)"),
+        ("loss", ["hinge"], "hinge, squared"),
+        ("n_epochs", True, "integer"),
+        ("eps", float("inf"), "finite"),
+    ],
+)
 def test_a_bad_parameter_is_named_with_what_was_found_and_expected(blobs, field, value, expected):
     with pytest.raises(ValueError, match=f"^{field}: found .*expected.*{expected}"):
         fit(*blobs, training(**{field: value}))
@@ -323,19 +378,29 @@ def test_combinations_that_do_not_exist_are_refused(blobs):
         fit(*blobs, training(norm="l2", update="proximal"))
 
 
-@pytest.mark.parametrize("spoil, message", [
-    (lambda X, y: (X[0], y), r"X: found shape \(12,\)"),
-    (lambda X, y: (X[:0], y[:0]), r"X: found shape \(0, 12\)"),
-    (lambda X, y: (X.astype(str), y), "X: found dtype <U"),
-    (lambda X, y: (X.astype(int), y), "X: found dtype int64, expected floating point, or uint8"),
-    (lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 25, np.nan, X), y),
-     r"X: found nan at index \(2, 1\)"),
-    (lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 719, -np.inf, X), y),
-     r"X: found -inf at index \(59, 11\)"),
-    (lambda X, y: (X, y[:-1]), r"y: found shape \(59,\), expected \(60,\)"),
-    (lambda X, y: (X, (y + 1) // 2), "y: found labels 0, 1, expected only -1 and"),
-    (lambda X, y: (X, np.ones(60)), "y: found one class only, 1, expected both"),
-])
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (lambda X, y: (X[0], y), r"X: found shape \(12,\)"),
+        (lambda X, y: (X[:0], y[:0]), r"X: found shape \(0, 12\)"),
+        (lambda X, y: (X.astype(str), y), "X: found dtype <U"),
+        (
+            lambda X, y: (X.astype(int), y),
+            "X: found dtype int64, expected floating point, or uint8",
+        ),
+        (
+            lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 25, np.nan, X), y),
+            r"X: found nan at index \(2, 1\)",
+        ),
+        (
+            lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 719, -np.inf, X), y),
+            r"X: found -inf at index \(59, 11\)",
+        ),
+        (lambda X, y: (X, y[:-1]), r"y: found shape \(59,\), expected \(60,\)"),
+        (lambda X, y: (X, (y + 1) // 2), "y: found labels 0, 1, expected only -1 and"),
+        (lambda X, y: (X, np.ones(60)), "y: found one class only, 1, expected both"),
+    ],
+)
 def test_bad_data_is_refused_with_the_argument_and_the_place(blobs, spoil, message):
     with pytest.raises(ValueError, match=message):
         fit(*spoil(*blobs), training())
@@ -352,7 +417,9 @@ def test_many_models_at_once_are_the_models_one_by_one_bit_for_bit(blobs, engine
     X, y = blobs
     trainings = [
         training(eps=eps, seed=seed, learning_rate=rate, engine=engine)
-        for eps in (0.0, 0.1) for seed in (0, 1) for rate in (0.1, 0.01)
+        for eps in (0.0, 0.1)
+        for seed in (0, 1)
+        for rate in (0.1, 0.01)
     ]
     jobs = [(X, y, t) for t in trainings] + [(X[:, ::-1], -y, trainings[0])]
     one_by_one = [fit(*job) for job in jobs]

@@ -4,16 +4,15 @@ import json
 
 import numpy as np
 import pytest
-
 from conftest import needs_jit
+
 from numlin import cli
 from numlin.data import datasets
-from numlin.studies import gradients
 from numlin.gradcheck import Verdict
 from numlin.kernels import load
 from numlin.losses import LOSSES
 from numlin.objective import robust_margin
-from numlin.studies import kolter_madry, transfer
+from numlin.studies import gradients, kolter_madry, transfer
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +21,17 @@ def tutorial(mnist):
 
 
 @needs_jit
-@pytest.mark.parametrize("row, low, high", [
-    ("standard, clean test", 0.0, 0.0015),
-    ("standard, attacked", 0.80, 0.87),
-    ("standard, attacked in the pixel box", 0.40, 0.52),
-    ("robust, clean test", 0.003, 0.0045),
-    ("robust, attacked", 0.0235, 0.0265),
-    ("robust, attacked in the pixel box", 0.014, 0.017),
-])
+@pytest.mark.parametrize(
+    "row, low, high",
+    [
+        ("standard, clean test", 0.0, 0.0015),
+        ("standard, attacked", 0.80, 0.87),
+        ("standard, attacked in the pixel box", 0.40, 0.52),
+        ("robust, clean test", 0.003, 0.0045),
+        ("robust, attacked", 0.0235, 0.0265),
+        ("robust, attacked in the pixel box", 0.014, 0.017),
+    ],
+)
 def test_on_mnist_the_tutorials_errors_come_out_and_the_box_ones_are_smaller(
     tutorial, row, low, high
 ):

@@ -38,8 +38,7 @@ ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2 10008 t10k-labe
 """
 
 MNIST = {
-    name: (int(n_bytes), sha256)
-    for sha256, n_bytes, name in map(str.split, CHECKSUMS.splitlines())
+    name: (int(n_bytes), sha256) for sha256, n_bytes, name in map(str.split, CHECKSUMS.splitlines())
 }
 """Bytes and sha256 of MNIST's own files, packed with gzip and unpacked."""
 

@@ -5,6 +5,7 @@ Each drawing moves the waypoints, bends, leans, turns and stretches the whole, f
 20 x 20 pixels, inks every pixel by its distance to the curve, and centres the ink, as MNIST does.
 """
 
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -146,15 +147,18 @@ def _curve(strokes):
     distinct = list(dict.fromkeys(point for route in routes for point in route))
     identity = np.eye(len(distinct))
     t = np.linspace(0, 1, PRINTS + 1)[:, None]
-    spline = np.hstack(
-        [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
-    ) / 2
+    spline = (
+        np.hstack(
+            [-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]
+        )
+        / 2
+    )
     pieces = []
     for route in routes:
         stops = [distinct.index(point) for point in route]
         closed = stops[0] == stops[-1]
         knots = [stops[-2 if closed else 0], *stops, stops[1 if closed else -1]]
-        for i, (start, end) in enumerate(zip(stops, stops[1:])):
+        for i, (start, end) in enumerate(pairwise(stops)):
             if start != end:
                 pieces.append(spline @ identity[knots[i : i + 4]])
     return np.array(distinct) / 100, np.vstack(pieces)

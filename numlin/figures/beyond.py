@@ -132,11 +132,14 @@ def radius_distributions(article):
             Line2D([], [], color="black", lw=2.2, label="any pixel value: filled, thick"),
             Line2D([], [], color="black", lw=0.8, label="pixels in [0, 1]: outlined, thin"),
         ],
-        loc="outside upper center", ncols=2,
+        loc="outside upper center",
+        ncols=2,
     )
     curve.set(
         xlabel=r"distance = attack strength $\epsilon$ ($\ell_\infty$, pixel units)",
-        ylabel="test accuracy", xlim=(0, reach), ylim=(-0.02, 1.02),
+        ylabel="test accuracy",
+        xlim=(0, reach),
+        ylim=(-0.02, 1.02),
     )
     curve.yaxis.set_major_formatter(PercentFormatter(1, 0))
     return drawn
@@ -174,9 +177,11 @@ def free_and_boxed_attack(article):
             axes.text(x[column], at + 1, note, ha="center", va="top", fontsize=SMALL)
     drawn.legend(
         handles=[
-            Patch(color=DARKER, label="pixel above 1"), Patch(color=LIGHTER, label="pixel below 0")
+            Patch(color=DARKER, label="pixel above 1"),
+            Patch(color=LIGHTER, label="pixel below 0"),
         ],
-        loc="outside lower center", ncols=2,
+        loc="outside lower center",
+        ncols=2,
     )
     return drawn
 
@@ -230,7 +235,8 @@ def article_and_optimum(article):
                 f"training loss {run.train_loss:.4f}\n"
                 f"robust error {run.robust_error(run.model.eps):.2%}\n"
                 f"{count_strong(run.model.w)} weights above 1% of max",
-                fontsize=SMALL, linespacing=1.4,
+                fontsize=SMALL,
+                linespacing=1.4,
             )
             if origin != "global minimum":
                 ax.set_title(model_label(name))
@@ -255,12 +261,20 @@ def optimum_accuracy_curves(article):
         look = model_line(name) | {"linewidth": 3.0, "marker": None, "label": label}
         axes.plot(ATTACK_EPS, robust_accuracy(run.radius, ATTACK_EPS), **look)
         axes.plot(
-            eps, robust_accuracy(run.radius, eps), MARKERS[name], color=COLOURS[name], ms=9,
-            mec="black", zorder=3, clip_on=False,
+            eps,
+            robust_accuracy(run.radius, eps),
+            MARKERS[name],
+            color=COLOURS[name],
+            ms=9,
+            mec="black",
+            zorder=3,
+            clip_on=False,
         )
     axes.set(
-        xlabel=r"attack strength $\epsilon$ ($\ell_\infty$, pixel units)", xlim=(0, 0.5),
-        ylabel="test accuracy", ylim=(-0.02, 1.02),
+        xlabel=r"attack strength $\epsilon$ ($\ell_\infty$, pixel units)",
+        xlim=(0, 0.5),
+        ylabel="test accuracy",
+        ylim=(-0.02, 1.02),
     )
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)

@@ -98,7 +98,8 @@ def weight_images(article):
         ax.set_xlabel(
             rf"$\max|w_j| = {size.max():.2f}$, $||w||_1 = {size.sum():.1f}$"
             f"\n{count_strong(size)} of {size.size} above 1% of max",
-            fontsize=SMALL, linespacing=1.4,
+            fontsize=SMALL,
+            linespacing=1.4,
         )
     weight_bar(drawn, axes, "votes for", article.dataset["digits"])
     return drawn
@@ -119,14 +120,22 @@ def robust_accuracy_curves(article):
         axes.plot(ATTACK_EPS, robust_accuracy(run.radius_box, ATTACK_EPS), **look)
     for name, run in article.runs.items():
         axes.plot(
-            run.model.eps, robust_accuracy(run.radius, run.model.eps), MARKERS[name],
-            color=COLOURS[name], ms=9, mec="black", zorder=3, clip_on=False,
+            run.model.eps,
+            robust_accuracy(run.radius, run.model.eps),
+            MARKERS[name],
+            color=COLOURS[name],
+            ms=9,
+            mec="black",
+            zorder=3,
+            clip_on=False,
         )
     axes.plot([], [], "-", color="0.3", label="any pixel value")
     axes.plot([], [], "--", color="0.3", label="pixels stay in [0, 1]")
     axes.set(
-        xlabel=r"attack strength $\epsilon$ ($\ell_\infty$, pixel units)", xlim=(0, 0.5),
-        ylabel="test accuracy", ylim=(-0.02, 1.02),
+        xlabel=r"attack strength $\epsilon$ ($\ell_\infty$, pixel units)",
+        xlim=(0, 0.5),
+        ylabel="test accuracy",
+        ylim=(-0.02, 1.02),
     )
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
@@ -200,7 +209,8 @@ def wrong_scores(article):
             Patch(color=DIGIT_COLOURS[1], label=f"{second} taken for {first}"),
             Patch(color=DIGIT_COLOURS[0], label=f"{first} taken for {second}"),
         ],
-        loc="outside upper center", ncols=2,
+        loc="outside upper center",
+        ncols=2,
     )
     return drawn
 

@@ -44,8 +44,10 @@ def pixels_against_eps(price):
     axes.plot(price.eps, price.n_pixels, "o-", color="black", markersize=4)
     axes.axvline(price.margin.lower, label=rf"$\epsilon^* = {price.margin.lower:.4f}$", **MARGIN)
     axes.set(
-        xlabel=r"$\epsilon$ ($\ell_\infty$, pixel units)", ylabel="non-zero weights",
-        xlim=price.span, ylim=(0, None),
+        xlabel=r"$\epsilon$ ($\ell_\infty$, pixel units)",
+        ylabel="non-zero weights",
+        xlim=price.span,
+        ylim=(0, None),
     )
     axes.legend()
     return drawn

@@ -95,8 +95,11 @@ def model_label(name):
 def model_line(name):
     """Colour, dashes and marker of a model's line, and its label, as keywords of `plot`."""
     return {
-        "color": COLOURS[name], "linestyle": DASHES[name], "marker": MARKERS[name],
-        "markersize": 4.5, "label": model_label(name),
+        "color": COLOURS[name],
+        "linestyle": DASHES[name],
+        "marker": MARKERS[name],
+        "markersize": 4.5,
+        "label": model_label(name),
     }
 
 
@@ -189,8 +192,16 @@ def draw(name, result, registry=FIGURES):
         drawn = registry[name].function(result)
         if result.dataset["name"] != "mnist":
             drawn.text(
-                0.5, 0.5, f"{result.dataset['name']} data", fontsize=46, color="0.5", alpha=0.22,
-                ha="center", va="center", rotation=20, zorder=10,
+                0.5,
+                0.5,
+                f"{result.dataset['name']} data",
+                fontsize=46,
+                color="0.5",
+                alpha=0.22,
+                ha="center",
+                va="center",
+                rotation=20,
+                zorder=10,
             )
         _settle(drawn)
         return drawn

@@ -50,7 +50,8 @@ def hinge_loss(article):
     axes.legend(loc="upper right")
     counts = np.histogram(margins, [-np.inf, 0, 1, np.inf])[0]
     zones = (
-        (-1, 0.3, "a mistake"), (0.5, 1.3, "inside the\nmargin"),
+        (-1, 0.3, "a mistake"),
+        (0.5, 1.3, "inside the\nmargin"),
         ((1 + right) / 2, 1.3, "right by enough:\nno loss, no gradient"),
     )
     for (x, y, zone), count in zip(zones, counts, strict=True):
@@ -128,11 +129,13 @@ def perturbation_boxes(article):
     moved = POINTS - LABELS[:, None] * PLANE_EPS * np.sign(PLANE_W)
     wrong = LABELS * (moved @ PLANE_W + PLANE_B) <= 0
     colours = np.array(DIGIT_COLOURS)[(LABELS > 0).astype(int)]
-    boxes.add_collection(PatchCollection(
-        [Rectangle(point - PLANE_EPS, 2 * PLANE_EPS, 2 * PLANE_EPS) for point in POINTS],
-        edgecolors=colours,
-        facecolors=[colour + ("60" if hit else "00") for colour, hit in zip(colours, wrong)],
-    ))
+    boxes.add_collection(
+        PatchCollection(
+            [Rectangle(point - PLANE_EPS, 2 * PLANE_EPS, 2 * PLANE_EPS) for point in POINTS],
+            edgecolors=colours,
+            facecolors=[colour + ("60" if hit else "00") for colour, hit in zip(colours, wrong)],
+        )
+    )
     _plane(boxes, article, POINTS)
     boxes.set_title(rf"each pixel moves by up to $\epsilon = {PLANE_EPS}$")
     _plane(corners, article, moved)
@@ -151,9 +154,7 @@ def perturbation_boxes(article):
 def robust_hinge(article):
     """The hinge of each model shifted by its own eps ||w||_1."""
     drawn, axes = new_figure(height=3.5)
-    shifts = {
-        name: run.model.eps * np.abs(run.model.w).sum() for name, run in article.runs.items()
-    }
+    shifts = {name: run.model.eps * np.abs(run.model.w).sum() for name, run in article.runs.items()}
     right = max(shifts.values()) + 2.2
     for k, (name, shift) in enumerate(shifts.items()):
         look = model_line(name) | {"marker": ""}
@@ -161,14 +162,18 @@ def robust_hinge(article):
             look["label"] += rf": shifted by $\epsilon||w||_1 = {shift:.2f}$"
             height = 1.0 - 0.28 * k
             axes.annotate(
-                "", (1 + shift - height, height), (1 - height, height),
+                "",
+                (1 + shift - height, height),
+                (1 - height, height),
                 arrowprops={"arrowstyle": "->", "color": look["color"], "shrinkA": 0, "shrinkB": 0},
             )
         margin = np.array([-1, 1 + shift, right])
         axes.plot(margin, hinge(margin - shift), **look)
     axes.set(
-        xlabel="margin of the unperturbed image, $m = y\\,(w \\cdot x + b)$", xlim=(-1, right),
-        ylabel=r"$\max(0, 1 - m + \epsilon||w||_1)$", ylim=(0, None),
+        xlabel="margin of the unperturbed image, $m = y\\,(w \\cdot x + b)$",
+        xlim=(-1, right),
+        ylabel=r"$\max(0, 1 - m + \epsilon||w||_1)$",
+        ylim=(0, None),
     )
     axes.legend(loc="upper right")
     return drawn
@@ -195,20 +200,27 @@ def robust_landscape(article):
         for x, slope in ((-0.5, -c - eps), (0.5, -c + eps)):
             y, step = np.interp(x, w, robust), -0.2 * np.sign(slope)
             ax.annotate(
-                "", (x + step, y + slope * step + 0.02), (x, y + 0.02),
+                "",
+                (x + step, y + slope * step + 0.02),
+                (x, y + 0.02),
                 arrowprops={"arrowstyle": "-|>", "color": colour},
             )
             halo(ax.text(x, y + 0.05, f"slope {signed(slope)}", fontsize=SMALL))
         if c < eps:
             ax.plot(0, 0, "*", ms=14, color=colour, mec="white")
             ax.annotate(
-                "minimum at $w_j = 0$", (0, -0.01), (0.1, -0.2), fontsize=SMALL,
+                "minimum at $w_j = 0$",
+                (0, -0.01),
+                (0.1, -0.2),
+                fontsize=SMALL,
                 arrowprops={"arrowstyle": "-", "color": GREY},
             )
         relation = ">" if c > eps else "<"
         ax.set(
             title=rf"{kind} pixel: pull $c = {c} {relation} \epsilon = {eps}$",
-            xlabel="weight $w_j$", xlim=(-1, 1), xticks=[-1, -0.5, 0, 0.5, 1],
+            xlabel="weight $w_j$",
+            xlim=(-1, 1),
+            xticks=[-1, -0.5, 0, 0.5, 1],
         )
     axes[0].set_ylabel("loss, up to a constant")
     axes[0].legend(loc="upper right")
@@ -246,8 +258,11 @@ def _landscape(loss, ylabel):
     axes.plot(tangent, loss(START) + slope * (tangent - START), color=GREY, lw=3.5)
     for at, label, look in (
         (START, "the input $x_j$ and the slope there", {"marker": "o", "ms": 8}),
-        (stepped, r"gradient step, $x_j + \epsilon\,\mathrm{sign}(\partial L/\partial x_j)$",
-         {"marker": "s", "ms": 13, "mfc": "none", "mew": 1.5}),
+        (
+            stepped,
+            r"gradient step, $x_j + \epsilon\,\mathrm{sign}(\partial L/\partial x_j)$",
+            {"marker": "s", "ms": 13, "mfc": "none", "mew": 1.5},
+        ),
         (worst, r"worst case within $\epsilon$", {"marker": "*", "ms": 13, "mec": "white"}),
     ):
         axes.plot(at, loss(at), color="black", label=label, ls="", **look)
@@ -274,6 +289,11 @@ def _digits(axes, article, points):
     """Write the digit of each sample at its place, `points` (14, 2)."""
     for sign, digit, colour in zip((-1, 1), article.dataset["digits"], DIGIT_COLOURS, strict=True):
         axes.plot(
-            *points[sign == LABELS].T, marker=f"${digit}$", ms=8, ls="", color=colour, zorder=3,
+            *points[sign == LABELS].T,
+            marker=f"${digit}$",
+            ms=8,
+            ls="",
+            color=colour,
+            zorder=3,
             clip_on=False,
         )

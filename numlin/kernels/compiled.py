@@ -88,17 +88,17 @@ def dot(X, i, w):
 
 
 @jit
-def dot_four(X, h, i, k, l, w):
-    """X[h] . w, X[i] . w, X[k] . w and X[l] . w, each summed in the same order."""
+def dot_four(X, g, h, i, k, w):
+    """X[g] . w, X[h] . w, X[i] . w and X[k] . w, each summed in the same order."""
     wide_vectors()
     real = w.dtype.type
-    of_h = of_i = of_k = of_l = real(0)
+    of_g = of_h = of_i = of_k = real(0)
     for j in range(w.size):
+        of_g += real(X[g, j]) * w[j]
         of_h += real(X[h, j]) * w[j]
         of_i += real(X[i, j]) * w[j]
         of_k += real(X[k, j]) * w[j]
-        of_l += real(X[l, j]) * w[j]
-    return of_h, of_i, of_k, of_l
+    return of_g, of_h, of_i, of_k
 
 
 @jit
@@ -288,9 +288,15 @@ class Block(NamedTuple):
 @jit
 def new_block(w):
     """An empty Block for weights like w, with room for the rows ahead and a group cut short."""
-    return Block(np.empty(BLOCK, np.int64), np.empty(BLOCK + ROWS_AHEAD, np.int64),
-                 np.empty(BLOCK), np.empty(BLOCK + GROUP, w.dtype), np.empty(BLOCK),
-                 np.empty(BLOCK, np.int64), np.empty(1, w.dtype))
+    return Block(
+        np.empty(BLOCK, np.int64),
+        np.empty(BLOCK + ROWS_AHEAD, np.int64),
+        np.empty(BLOCK),
+        np.empty(BLOCK + GROUP, w.dtype),
+        np.empty(BLOCK),
+        np.empty(BLOCK, np.int64),
+        np.empty(1, w.dtype),
+    )
 
 
 @jit
@@ -323,7 +329,8 @@ def score_rows(block, count, X, ahead, w, singly):
             clean[k] = dot(X, row[k], w)
         else:
             clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(
-                X, row[k], row[min(k + 1, last)], row[min(k + 2, last)], row[min(k + 3, last)], w)
+                X, row[k], row[min(k + 1, last)], row[min(k + 2, last)], row[min(k + 3, last)], w
+            )
 
 
 @jit
@@ -360,8 +367,25 @@ def note_scores(block, count, b, white, tail, score, screen):
 
 
 @jit
-def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_size, mean,
-              proximal, score, grad_w, iterate_sum, screen):
+def sgd_epoch(
+    X,
+    y,
+    order,
+    ahead,
+    w,
+    b,
+    eps,
+    loss,
+    ball,
+    learning_rate,
+    batch_size,
+    mean,
+    proximal,
+    score,
+    grad_w,
+    iterate_sum,
+    screen,
+):
     """One epoch of SGD; changes w, score, grad_w, iterate_sum, screen. See reference.sgd_epoch."""
     white = 255.0 if X.itemsize == 1 else 1.0  # what a white pixel is in X
     screening, boxed = screen.floor.size > 0, ball == LINF_BOX

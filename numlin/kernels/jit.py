@@ -35,19 +35,22 @@ def jit(function):
 @intrinsic
 def _llvm_prefetch(_, X, i, byte):
     """Ask for the cache line of this byte of X[i], for reading, into the second-level cache."""
+
     def build(context, builder, signature, arguments):
         X, i, byte = arguments
         array = context.make_array(signature.args[0])(context, builder, X)
-        row = cgutils.get_item_pointer(
-            context, builder, signature.args[0], array, [i, i.type(0)])
+        row = cgutils.get_item_pointer(context, builder, signature.args[0], array, [i, i.type(0)])
         address = builder.gep(builder.bitcast(row, cgutils.voidptr_t), [byte])
         flag = cgutils.ir.IntType(32)
         prefetch = builder.module.declare_intrinsic(
-            "llvm.prefetch", [address.type],
-            cgutils.ir.FunctionType(cgutils.ir.VoidType(), [address.type, flag, flag, flag]))
+            "llvm.prefetch",
+            [address.type],
+            cgutils.ir.FunctionType(cgutils.ir.VoidType(), [address.type, flag, flag, flag]),
+        )
         read, second_level, data = flag(0), flag(2), flag(1)
         builder.call(prefetch, [address, read, second_level, data])
         return context.get_dummy_value()
+
     return types.void(X, types.intp, types.intp), build
 
 
@@ -59,9 +62,11 @@ def _llvm_wide_vectors(_):
     for memory, half the instructions means that the processor sees twice as far ahead. llvmlite's
     own `add` takes only the attributes it knows, hence `set.add`.
     """
+
     def build(context, builder, signature, arguments):
         set.add(builder.function.attributes, '"prefer-vector-width"="512"')
         return context.get_dummy_value()
+
     return types.void(), build
 
 

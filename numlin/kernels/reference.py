@@ -7,8 +7,25 @@ from numlin.balls import BALLS, water_level  # noqa: F401  (the twin of compiled
 from numlin.losses import LOSSES
 
 
-def sgd_epoch(X, y, order, ahead, w, b, eps, loss, ball, learning_rate, batch_size, mean,
-              proximal, score, grad_w, iterate_sum, screen):
+def sgd_epoch(
+    X,
+    y,
+    order,
+    ahead,
+    w,
+    b,
+    eps,
+    loss,
+    ball,
+    learning_rate,
+    batch_size,
+    mean,
+    proximal,
+    score,
+    grad_w,
+    iterate_sum,
+    screen,
+):
     """One epoch of SGD on the robust loss.
 
     Each batch steps against a subgradient of the sum (or mean) of its robust losses::

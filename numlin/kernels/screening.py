@@ -53,8 +53,13 @@ class Screening:
         n_samples, n_features = X.shape
         rounding = (n_features + 16) * float(np.finfo(w.dtype).eps)
         self._off = no_screen(w)
-        self._on = Screen(row_norms(frozen(X)) * ROUND_UP, np.full(n_samples, -np.inf), w.copy(),
-                          np.zeros((4, 2)), rounding)
+        self._on = Screen(
+            row_norms(frozen(X)) * ROUND_UP,
+            np.full(n_samples, -np.inf),
+            w.copy(),
+            np.zeros((4, 2)),
+            rounding,
+        )
         self._pause, self._next_pause = 0, PAUSE
         self._fresh = False
 

@@ -44,11 +44,19 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numlin.support import arguments
 from numlin.optimum.pivots import OPTIMAL
 from numlin.optimum.proof import rational
 from numlin.optimum.simplex import descend
-from numlin.optimum.working_sets import EMPTY, Basis, Problem, multipliers, outside_sums, scale, search
+from numlin.optimum.working_sets import (
+    EMPTY,
+    Basis,
+    Problem,
+    multipliers,
+    outside_sums,
+    scale,
+    search,
+)
+from numlin.support import arguments
 
 INWARDS = 1e-3  # share of eps by which the inner dual point keeps away from its constraints
 ROUNDING = 2.0**-53  # of one operation in float64
@@ -137,8 +145,8 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     no other is better. A classifier with robust margins > 0 is scaled up to a loss of exactly 0.
     Where no dual point is strictly feasible, at eps = 0 and at eps* itself, floating point meets
     the dual conditions only by luck: then the bound comes from exact arithmetic
-    (`numlin.optimum.proof.rational`) for uint8 pixels, and is 0 for others. Just below eps* the weights
-    grow as 1/(eps* - eps), and rounding of the residuals with them.
+    (`numlin.optimum.proof.rational`) for uint8 pixels, and is 0 for others. Just below eps* the
+    weights grow as 1/(eps* - eps), and rounding of the residuals with them.
 
     See Also
     --------

@@ -13,10 +13,10 @@ from string import Template
 
 import numpy as np
 
-from numlin.support.environment import environment
 from numlin.figures import FIGURES
-from numlin.support.files import replacing
 from numlin.objective import score
+from numlin.support.environment import environment
+from numlin.support.files import replacing
 
 PER_DIGIT = 20
 TEMPLATES = ("page.html", "page.css", "playground.js")

@@ -13,19 +13,19 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numlin.data import datasets
 from numlin.attacks import radii, robust_accuracy
 from numlin.balls import LINF, PIXEL_BOX, Ball
 from numlin.callbacks import BatchMetrics, EpochMetrics, GradientCollector, WeightSnapshots
-from numlin.support.environment import environment
-from numlin.support.files import write_json
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.objective import error_rate, objective
 from numlin.optimum import minimise
-from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
 from numlin.studies.clock import Clock
 from numlin.support.arguments import pixels
+from numlin.support.environment import environment
+from numlin.support.files import write_json
+from numlin.support.progress import Progress
 
 LINF_BOX = Ball("linf", PIXEL_BOX)
 ATTACK_EPS = np.arange(101) / 200
@@ -251,7 +251,10 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
         run.lower_bound, run.records = bounds[model.eps], records
     for eps, found in optima.items():
         model = LinearClassifier.from_weights(
-            found.w, found.b, eps=eps, engine=engine,
+            found.w,
+            found.b,
+            eps=eps,
+            engine=engine,
             trained_on={**article.dataset, "solver": "numlin.optimum.minimise"},
         )
         run = article.optima[f"optimum-{eps}"] = _evaluate(model, X, y, X_test, y_test)

@@ -16,8 +16,8 @@ from numlin.balls import BALLS
 from numlin.gradcheck import Verdict, check_gradient
 from numlin.losses import LOSSES
 from numlin.objective import kinks, objective, score, subgradient
-from numlin.support.progress import Progress
 from numlin.sgd import Training, fit
+from numlin.support.progress import Progress
 
 RTOL = {True: 1e-9, False: 1e-7}
 
@@ -77,7 +77,10 @@ def check_all(X, y, seed=0, n_coordinates=20, n_directions=6):
                 lambda x, s=setting, e=engine: np.append(*_gradient(e, x[:-1], x[-1], *s)),
                 x,
                 lambda x, s=setting: kinks(x[:-1], x[-1], *s),
-                rtol=rtol, coordinates=coordinates, directions=n_directions, rng=rng,
+                rtol=rtol,
+                coordinates=coordinates,
+                directions=n_directions,
+                rng=rng,
             )
             rows.append(Check(loss, ball, engine, report.worst.error, rtol, report))
             progress.advance(note=f"{loss}, {ball}, {engine}")
@@ -105,10 +108,23 @@ def _gradient(engine, w, b, X, y, eps, loss, ball):
         X, eps, name = np.clip(X + ball.delta(w, X, y, eps), *ball.bounds), 0.0, "linf"
     grad_w = np.empty_like(w)
     _, grad_b, *_ = kernels.load(engine).sgd_epoch(
-        kernels.frozen(X), kernels.frozen(y.astype(np.int8)), kernels.frozen(np.arange(len(y))),
-        kernels.NOTHING_AHEAD, w.copy(), float(b), float(eps), kernels.LOSSES.index(loss.name),
-        kernels.BALLS.index(name), kernels.frozen(np.zeros(1)), len(y), True, False,
-        np.empty(len(y)), grad_w, np.empty(0), kernels.no_screen(w),
+        kernels.frozen(X),
+        kernels.frozen(y.astype(np.int8)),
+        kernels.frozen(np.arange(len(y))),
+        kernels.NOTHING_AHEAD,
+        w.copy(),
+        float(b),
+        float(eps),
+        kernels.LOSSES.index(loss.name),
+        kernels.BALLS.index(name),
+        kernels.frozen(np.zeros(1)),
+        len(y),
+        True,
+        False,
+        np.empty(len(y)),
+        grad_w,
+        np.empty(0),
+        kernels.no_screen(w),
     )
     return grad_w, grad_b
 
@@ -118,8 +134,13 @@ def table(rows):
     header = ["loss", "ball", "engine", "worst error", "allowed", "probes", "verdict"]
     return header, [
         [
-            row.loss, row.ball, row.engine, f"{row.error:.1e}", f"{row.rtol:.0e}",
-            str(len(row.report.probes)), row.verdict.value,
+            row.loss,
+            row.ball,
+            row.engine,
+            f"{row.error:.1e}",
+            f"{row.rtol:.0e}",
+            str(len(row.report.probes)),
+            row.verdict.value,
         ]
         for row in rows
     ]

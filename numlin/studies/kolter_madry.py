@@ -15,16 +15,16 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin.data import datasets
 from numlin.balls import LINF, PIXEL_BOX, Ball
-from numlin.support.environment import environment
-from numlin.support.files import write_json
+from numlin.data import datasets
 from numlin.losses import LOGISTIC
 from numlin.model import LinearClassifier
 from numlin.objective import robust_margin
-from numlin.support.progress import Progress
 from numlin.studies.clock import Clock
 from numlin.support.arguments import check_number
+from numlin.support.environment import environment
+from numlin.support.files import write_json
+from numlin.support.progress import Progress
 
 EPS = 0.2
 COMMON = {"loss": "logistic", "start": "fan-in", "batch_size": 100}

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from numlin.data import datasets
-from numlin.support.environment import environment
-from numlin.support.files import write_json
 from numlin.objective import error_rate
 from numlin.optimum import Margin, margin, path
 from numlin.studies.clock import Clock
+from numlin.support.environment import environment
+from numlin.support.files import write_json
 
 
 @dataclass

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin.data import datasets
 from numlin.attacks import attack
-from numlin.support.environment import environment
-from numlin.support.files import write_json
+from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.objective import score
-from numlin.support.progress import Progress
 from numlin.studies.article import PROTOCOL
 from numlin.studies.clock import Clock
+from numlin.support.environment import environment
+from numlin.support.files import write_json
+from numlin.support.progress import Progress
 
 EPS = 0.1
 

@@ -5,7 +5,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-
 PACKAGES = ("numlin", "numpy", "numba", "llvmlite", "matplotlib")
 
 

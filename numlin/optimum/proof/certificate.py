@@ -19,8 +19,8 @@ import json
 
 import numpy as np
 
-from numlin.support.files import write_json
 from numlin.optimum.proof.rational import decimal
+from numlin.support.files import write_json
 
 PLACES = 50
 

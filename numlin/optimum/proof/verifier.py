@@ -28,7 +28,6 @@ import numpy as np
 
 from numlin.data import idx
 
-
 ENTRIES = set(
     "kind digits images labels eps value decimal weights bias scale multipliers multipliers_scale "
     "below sha256".split()
