@@ -11,6 +11,7 @@ import pytest
 import numlin
 from numlin import cli
 from numlin.attacks import attack
+from numlin.commands import COMMANDS
 from numlin.data import datasets
 from numlin.model import LinearClassifier
 
@@ -55,11 +56,21 @@ def test_every_public_name_is_there():
         numlin.nothing
 
 
-def test_help_names_every_command():
-    code, out, _ = run("--help")
-    assert code == 0
-    for command in ("reproduce", "data", "train", "evaluate", "attack"):
-        assert command in out
+@pytest.mark.parametrize("arguments", [("--help",), ()])
+def test_help_or_nothing_at_all_names_every_command_with_its_purpose(arguments):
+    code, out, complaint = run(*arguments)
+    assert (code, complaint) == (0, "")
+    words = " ".join(out.split())
+    for command, purpose in COMMANDS.items():
+        assert f"{command} {purpose}" in words
+    assert "start with" in out and "numlin reproduce" in out
+
+
+def test_a_command_loads_only_what_it_needs():
+    code = "import sys; from numlin import cli; cli.parse(['data']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "numlin.commands.data" in done.stdout
+    assert not [name for name in ("numba", "matplotlib", "commands.train") if name in done.stdout]
 
 
 def test_reproduce_writes_results_models_and_figures(reproduced):
@@ -171,7 +182,7 @@ def test_a_model_of_other_images_is_refused(strokes_source, small_model, tmp_pat
 
 
 def test_interrupting_reproduce_leaves_nothing(strokes_source, tmp_path, monkeypatch, capsys):
-    from numlin import figures
+    from numlin.commands import figures
 
     monkeypatch.setattr(figures, "save", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
     arguments = ["reproduce", "--data", "synthetic", "--engine", "numpy"]

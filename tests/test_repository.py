@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from numlin.commands import COMMANDS
 from numlin.figures import FIGURES
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = "reproduce figures check data train evaluate attack optimum verify".split()
 
 
 def test_the_gallery_shows_every_figure_and_every_picture_is_in_it():

@@ -1,9 +1,9 @@
 """Compiled kernels of the simplex method: one pivot after the other on a `Tableau`.
 
 `numlin.optimum.simplex` derives what happens here and drives it. The path of one pivot through
-this file: `price_out` finds the multipliers, `entering` the edge with the steepest slope, `edge` how
-everything moves along it, `first_zero` and `line_search` how far to go, `reweigh` and `exchange`
-keep weights and basis up to date.
+this file: `price_out` finds the multipliers, `entering` the edge with the steepest slope, `edge`
+how everything moves along it, `first_zero` and `line_search` how far to go, `reweigh` and
+`exchange` keep weights and basis up to date.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,16 @@
+"""The command line's commands, one file each: `options(parser)` declares, `run(options)` does.
+
+A command loads when it is asked for. What several share is in `shared`.
+"""
+
+COMMANDS = {
+    "reproduce": "run the article from data to figures",
+    "figures": "draw some or all of the article's figures",
+    "check": "verify every gradient by finite differences",
+    "data": "fetch and verify MNIST, and say what is there",
+    "train": "train one model and save it",
+    "evaluate": "clean and robust errors of a saved model",
+    "attack": "attack test images with a saved model",
+    "optimum": "find and certify the global minimum of the robust hinge",
+    "verify": "check a certificate against the data, in integers",
+}

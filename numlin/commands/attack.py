@@ -1,0 +1,31 @@
+"""`numlin attack`: the test images moved by a saved model's worst perturbation."""
+
+import numpy as np
+
+from numlin.attacks import attack
+from numlin.commands.shared import load_model_and_data, load_split, model_options, title
+from numlin.support.files import replacing
+from numlin.support.text import table
+
+
+def options(parser):
+    """Declare the options of `numlin attack`."""
+    model_options(parser)
+    parser.add_argument("--out", help="write the perturbed images to this .npz file")
+
+
+def run(options):
+    """Attack the test images with a saved model's worst perturbation; keep them if asked."""
+    model, source, digits = load_model_and_data(options)
+    X, y = load_split(model, "test", digits, source)
+    rows, kept = [], {"eps": np.array(options.eps), "y": y}
+    for k, eps in enumerate(options.eps):
+        worst = attack(model.w, model.b, X, y, eps, options.norm)
+        rows.append([f"{eps:g}", f"{worst.success.mean():.2%}", f"{worst.success_box.mean():.2%}"])
+        kept[f"X_adv_{k}"], kept[f"X_adv_box_{k}"] = worst.X_adv, worst.X_adv_box
+    print(f"{options.model} on {title(source.name, digits)}: share of test images fooled\n")
+    print(table([options.norm + " eps", "free", "in the pixel box"], rows))
+    if options.out:
+        with replacing(options.out) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(file, **kept)
+        print(f"\nPerturbed images written to {options.out}")

@@ -1,0 +1,44 @@
+"""`numlin train`: one model, trained and saved."""
+
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+
+from numlin.balls import PIXEL_BOX
+from numlin.callbacks import LossLogger
+from numlin.commands.shared import data_options, find_source, title
+from numlin.data import datasets
+from numlin.model import LinearClassifier
+from numlin.sgd import Training
+
+
+def options(parser):
+    """Declare the options of `numlin train`: one for each field of `Training`, of its type."""
+    data_options(parser)
+    parser.add_argument("--out", default="model.npz", help="file to write (default: model.npz)")
+    parser.add_argument("--box", action="store_true", help="perturbed inputs stay in the pixel box")
+    for field in fields(Training):
+        if field.type is bool:
+            parser.add_argument(f"--{field.name}", action="store_true")
+        elif field.name != "bounds":
+            parser.add_argument(
+                "--" + field.name.replace("_", "-"),
+                type=field.type,
+                default=field.default,
+                help=f"default: {field.default}",
+            )
+
+
+def run(options):
+    """Train one model and save it."""
+    if Path(options.out).is_dir():
+        raise IsADirectoryError(f"--out: found the folder {options.out}, expected a file to write")
+    source, digits = find_source(options), options.digits or (0, 1)
+    X, y = datasets.load("train", digits, np.uint8, source)
+    options.bounds = PIXEL_BOX if options.box else None
+    model = LinearClassifier(**{f.name: getattr(options, f.name) for f in fields(LinearClassifier)})
+    about = {"name": source.name, "digits": list(digits), "sha256": source.sha256}
+    model.fit(X, y, callbacks=[LossLogger()], trained_on=about)
+    model.save(options.out)
+    print(f"Trained on {title(source.name, digits)}: {options.out}")
