@@ -96,32 +96,24 @@ class Epoch:
         self.w = start.w.astype(real)
         n_batches = -(-len(start.order) // start.batch_size)
         self.kernel = kernels.load(engine).sgd_epoch
-        ahead = start.ahead if reads_ahead(X, BLOCK) else kernels.NOTHING_AHEAD
-        self.data = tuple(map(kernels.frozen, (X, y, start.order, ahead)))
-        self.rates = kernels.frozen(np.full(n_batches, start.learning_rate))
-        self.room = np.empty(start.batch_size, real), np.empty_like(self.w), np.empty(0)
-        self.screen = kernels.no_screen(self.w)
+        self.arguments = kernels.arguments(
+            X,
+            y,
+            self.w,
+            start.b,
+            start.order,
+            np.full(n_batches, start.learning_rate),
+            start.batch_size,
+            eps=start.eps,
+            ahead=start.ahead if reads_ahead(X, BLOCK) else kernels.NOTHING_AHEAD,
+        )
 
     def reset(self):
         """Back to the start."""
         self.w[:] = self.start.w
 
     def __call__(self):
-        b, eps, batch_size = self.start.b, self.start.eps, self.start.batch_size
-        return self.kernel(
-            *self.data,
-            self.w,
-            b,
-            eps,
-            kernels.HINGE,
-            kernels.LINF,
-            self.rates,
-            batch_size,
-            True,
-            False,
-            *self.room,
-            self.screen,
-        )
+        return self.kernel(*self.arguments)
 
 
 def epoch(engine, X, data, key, exact):

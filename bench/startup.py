@@ -25,20 +25,19 @@ import time
 import json, sys
 import numpy as np
 start = time.perf_counter()
-from numlin.kernels import NOTHING_AHEAD, compiled, frozen, no_screen
+from numlin import kernels
+from numlin.kernels import compiled
 imported = time.perf_counter() - start
 storage = sys.argv[1]
 real = np.float64 if storage == "float64" else np.float32
 rng = np.random.default_rng(0)
-X = frozen((rng.random((200, 784)) * (255 if storage == "uint8" else 1)).astype(storage))
-y, order = frozen(np.tile(np.array([-1, 1], np.int8), 100)), frozen(rng.permutation(200))
-seconds, b = [], 0.0
-w, score, grad_w = np.zeros(784, real), np.empty(100, real), np.empty(784, real)
+X = (rng.random((200, 784)) * (255 if storage == "uint8" else 1)).astype(storage)
+y, w = np.tile(np.array([-1, 1], np.int8), 100), np.zeros(784, real)
+arguments = kernels.arguments(X, y, w, 0.0, rng.permutation(200), np.full(2, 0.1), 100, eps=0.1)
+seconds = []
 for _ in range(20):
     start = time.perf_counter()
-    b, *_ = compiled.sgd_epoch(X, y, order, NOTHING_AHEAD, w, b, 0.1, 0, 0,
-                               frozen(np.full(2, 0.1)), 100, True, False, score, grad_w,
-                               np.empty(0), no_screen(w))
+    compiled.sgd_epoch(*arguments)
     seconds.append(time.perf_counter() - start)
 print(json.dumps({"import": imported, "first": seconds[0], "steady": sorted(seconds[1:])[9],
                   "norm": float(abs(w).sum())}))

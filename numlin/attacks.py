@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 from numlin import kernels
-from numlin.balls import PIXEL_BOX, Ball
-from numlin.objective import score
+from numlin.balls import as_ball
+from numlin.objective import is_error, score
 from numlin.support.arguments import (
     check_choice,
     check_classifier,
@@ -27,20 +27,14 @@ from numlin.support.arguments import (
 
 
 class Attack(NamedTuple):
-    """Perturbed inputs (n_samples, n_features) and which of them are errors (n_samples,).
-
-    `X_adv` may leave the pixel box, `X_adv_box` is the worst image inside it; both of the latter
-    are None where the inputs themselves are outside.
-    """
+    """Perturbed inputs (n_samples, n_features) and which of them are errors (n_samples,)."""
 
     X_adv: np.ndarray
     success: np.ndarray
-    X_adv_box: np.ndarray | None
-    success_box: np.ndarray | None
 
 
-def attack(w, b, X, y, eps, norm="linf"):
-    """Worst perturbed inputs of strength `eps`, free and inside the pixel box.
+def attack(w, b, X, y, eps, ball="linf"):
+    """Worst perturbed inputs of strength `eps` in a ball.
 
     Parameters
     ----------
@@ -52,7 +46,9 @@ def attack(w, b, X, y, eps, norm="linf"):
         Labels, -1 or +1.
     eps : float or (n_samples,)
         Radius in pixel units, one for all or one for each.
-    norm : "linf", "l2" or "l1"
+    ball : str or Ball
+        A key of `numlin.balls.BALLS`: "linf", "l2", "l1", or "linf-box", "l2-box", "l1-box",
+        whose perturbed inputs stay in the pixel box.
 
     Returns
     -------
@@ -61,7 +57,8 @@ def attack(w, b, X, y, eps, norm="linf"):
     Raises
     ------
     ValueError
-        For an argument that is not of that kind, or holds a NaN or an infinity.
+        For an argument that is not of that kind, or holds a NaN or an infinity, or inputs that
+        are outside of the box themselves.
 
     Notes
     -----
@@ -70,15 +67,14 @@ def attack(w, b, X, y, eps, norm="linf"):
     """
     w, b, X, y = _checked(w, b, X, y)
     eps = check_eps(eps)
-    X_adv = X + Ball(norm).delta(w, X, y, eps)
-    success = ~(y * score(w, b, X_adv) > 0)
-    if X.min() < PIXEL_BOX[0] or X.max() > PIXEL_BOX[1]:
-        return Attack(X_adv, success, None, None)
-    X_adv_box = np.clip(X + Ball(norm, PIXEL_BOX).delta(w, X, y, eps), *PIXEL_BOX)
-    return Attack(X_adv, success, X_adv_box, ~(y * score(w, b, X_adv_box) > 0))
+    ball = as_ball(ball)
+    X_adv = X + ball.delta(w, X, y, eps)
+    if ball.bounds:
+        X_adv = np.clip(X_adv, *ball.bounds)
+    return Attack(X_adv, is_error(y * score(w, b, X_adv)))
 
 
-def radii(w, b, X, y, ball, engine="numba"):
+def radii(w, b, X, y, ball="linf", engine="numba"):
     """Exact distance of every sample to the decision boundary, (n_samples,).
 
     The smallest eps at which the worst perturbation of `ball` makes sample i an error: 0 if it
@@ -91,10 +87,10 @@ def radii(w, b, X, y, ball, engine="numba"):
     minimal_perturbation : the perturbation of that size.
     """
     check_choice("engine", engine, kernels.ENGINES)
-    return _radii(*_checked(w, b, X, y), ball, engine)
+    return _radii(*_checked(w, b, X, y), as_ball(ball), engine)
 
 
-def minimal_perturbation(w, b, X, y, ball):
+def minimal_perturbation(w, b, X, y, ball="linf"):
     """The smallest perturbation that brings each sample to the boundary, and its size.
 
     Arguments as in `radii`: `X` is (n_samples, n_features).
@@ -107,6 +103,7 @@ def minimal_perturbation(w, b, X, y, ball):
         `radii`.
     """
     w, b, X, y = _checked(w, b, X, y)
+    ball = as_ball(ball)
     radius = _radii(w, b, X, y, ball, "numba")
     return ball.delta(w, X, y, np.where(np.isinf(radius), 0, radius)), radius
 
@@ -137,8 +134,10 @@ def robust_accuracy(radius, eps):
 
 def _radii(w, b, X, y, ball, engine):
     """`radii` of arguments that are known to be good."""
-    water_level = kernels.load(engine).water_level if ball.bounds else None
-    return ball.radius(w, X, y, y * score(w, b, X), water_level)
+    margin = y * score(w, b, X)
+    if ball.bounds is None:
+        return ball.radius(w, X, y, margin)
+    return ball.radius(w, X, y, margin, kernels.load(engine).water_level)
 
 
 def _checked(w, b, X, y):

@@ -40,6 +40,46 @@ NORMS = ("linf", "l2", "l1")
 PIXEL_BOX = (0.0, 1.0)
 
 
+def water_level(full_at, slope, target):
+    """Smallest level L >= 0 with sum_j slope_j min(full_at_j, L) = target.
+
+    Vessels j of widths slope_j fill evenly; vessel j is full at level full_at_j.
+
+    Parameters
+    ----------
+    full_at : (n_samples, n_features)
+    slope : (n_features,)
+        Not negative.
+    target : (n_samples,)
+        Not negative.
+
+    Returns
+    -------
+    (n_samples,)
+        Infinite where all vessels together hold less than the target.
+
+    Notes
+    -----
+    Exact: the sum is piecewise linear in L with its bends at the sorted full_at, so the right
+    piece is found by sorting, and one division on it gives L. O(d log d) per sample.
+
+    See Also
+    --------
+    numlin.kernels.compiled.water_level : the compiled twin.
+    """
+    order = np.argsort(full_at, axis=1)
+    bend, slope = np.take_along_axis(full_at, order, axis=1), slope[order]
+    poured = np.zeros_like(bend)
+    np.cumsum((bend * slope)[:, :-1], axis=1, out=poured[:, 1:])
+    open_slope = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1]
+    k = _first(poured + bend * open_slope >= target[:, None])
+    rows, found = np.arange(len(k)), k < bend.shape[1]
+    k = np.minimum(k, bend.shape[1] - 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        level = (target - poured[rows, k]) / open_slope[rows, k]
+    return np.where(target == 0, 0, np.where(found, np.minimum(level, bend[rows, k]), np.inf))
+
+
 @dataclass(frozen=True)
 class Ball:
     """The set {delta : ||delta||_norm <= eps}, optionally with low <= x + delta <= high.
@@ -66,6 +106,11 @@ class Ball:
             pair = isinstance(self.bounds, tuple) and len(self.bounds) == 2
             if not pair or not self.bounds[0] < self.bounds[1]:
                 raise ValueError(f"bounds: found {self.bounds!r}, expected (low, high), low < high")
+
+    @property
+    def name(self):
+        """Its key in `BALLS`: the norm, with "-box" if there is one."""
+        return self.norm + ("-box" if self.bounds else "")
 
     def dual_norm(self, w):
         """||w||_* = max of w.v over the unit ball ||v|| <= 1, for `w` (n_features,)."""
@@ -156,7 +201,7 @@ class Ball:
             return np.sum(c * eps) * self.dual_vector(w)
         return -(c * y) @ self.delta(w, X, y, eps)
 
-    def radius(self, w, X, y, margin, water_level=None):
+    def radius(self, w, X, y, margin, water_level=water_level):
         """Smallest eps whose drop reaches the margin: the distance to the decision boundary.
 
         Parameters
@@ -165,8 +210,8 @@ class Ball:
             As in `drop`.
         margin : (n_samples,)
             y * (X @ w + b).
-        water_level : callable, optional
-            Stands in for `water_level` of this module; a compiled twin of it, for instance.
+        water_level : callable
+            `water_level` of this module, or its compiled twin.
 
         Returns
         -------
@@ -184,7 +229,6 @@ class Ball:
         if self.bounds is None:
             with np.errstate(divide="ignore", invalid="ignore"):
                 return np.where(margin > 0, margin / self.dual_norm(w), 0)
-        water_level = water_level or globals()["water_level"]
         room, size = self._room(w, X, y), np.abs(w)
         if self.norm == "linf":
             return water_level(room, size, margin)
@@ -227,52 +271,20 @@ class Ball:
         return moves
 
 
-LINF = Ball("linf")
 BALLS = {
-    norm + suffix: Ball(norm, bounds)
-    for bounds, suffix in ((None, ""), (PIXEL_BOX, "-box"))
+    f"{norm}{suffix}": Ball(norm, bounds)
+    for suffix, bounds in (("", None), ("-box", PIXEL_BOX))
     for norm in NORMS
 }
+LINF, LINF_BOX = BALLS["linf"], BALLS["linf-box"]
 
 
-def water_level(full_at, slope, target):
-    """Smallest level L >= 0 with sum_j slope_j min(full_at_j, L) = target.
-
-    Vessels j of widths slope_j fill evenly; vessel j is full at level full_at_j.
-
-    Parameters
-    ----------
-    full_at : (n_samples, n_features)
-    slope : (n_features,)
-        Not negative.
-    target : (n_samples,)
-        Not negative.
-
-    Returns
-    -------
-    (n_samples,)
-        Infinite where all vessels together hold less than the target.
-
-    Notes
-    -----
-    Exact: the sum is piecewise linear in L with its bends at the sorted full_at, so the right
-    piece is found by sorting, and one division on it gives L. O(d log d) per sample.
-
-    See Also
-    --------
-    numlin.kernels.compiled.water_level : the compiled twin.
-    """
-    order = np.argsort(full_at, axis=1)
-    bend, slope = np.take_along_axis(full_at, order, axis=1), slope[order]
-    poured = np.zeros_like(bend)
-    np.cumsum((bend * slope)[:, :-1], axis=1, out=poured[:, 1:])
-    open_slope = np.cumsum(slope[:, ::-1], axis=1)[:, ::-1]
-    k = _first(poured + bend * open_slope >= target[:, None])
-    rows, found = np.arange(len(k)), k < bend.shape[1]
-    k = np.minimum(k, bend.shape[1] - 1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        level = (target - poured[rows, k]) / open_slope[rows, k]
-    return np.where(target == 0, 0, np.where(found, np.minimum(level, bend[rows, k]), np.inf))
+def as_ball(ball):
+    """The `Ball` of that name, a key of `BALLS`, or the Ball itself."""
+    if isinstance(ball, Ball):
+        return ball
+    check_choice("ball", ball, BALLS)
+    return BALLS[ball]
 
 
 def _first(condition):

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from numlin.objective import score
+from numlin.balls import BALLS
+from numlin.losses import LOSSES
+from numlin.objective import is_error, score
 from numlin.support.arguments import check_inputs, check_signs, pixels
 
 
@@ -109,10 +111,10 @@ class EpochMetrics(Callback):
         t = state.training
         for name, (X, y) in self.sets.items():
             margin = y * score(state.w, state.b, X)
-            drop = t.ball.drop(state.w, X, y, t.eps) if t.eps else 0
-            loss = t.margin_loss.value(margin - drop).mean()
+            drop = BALLS[t.ball].drop(state.w, X, y, t.eps) if t.eps else 0
+            loss = LOSSES[t.loss].value(margin - drop).mean()
             self.history[f"{name}_loss"].append(float(loss))
-            self.history[f"{name}_error"].append(float(np.mean(~(margin > 0))))
+            self.history[f"{name}_error"].append(float(np.mean(is_error(margin))))
 
 
 class BatchMetrics(Callback):
@@ -130,8 +132,7 @@ class BatchMetrics(Callback):
     def on_batch(self, state):
         """Append the batch's two numbers."""
         self.loss.append(state.batch_loss)
-        right = np.count_nonzero(state.labels * state.scores > 0)
-        self.accuracy.append(right / len(state.rows))
+        self.accuracy.append(1 - float(np.mean(is_error(state.labels * state.scores))))
 
 
 class GradientCollector(Callback):

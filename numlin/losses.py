@@ -61,19 +61,21 @@ def _float_of(margin):
 class Loss(NamedTuple):
     """A margin loss: `value` and `derivative` map margins (n_samples,) to the same shape.
 
-    `kinks` are the margins at which the
-    derivative jumps, `smooth` says that there are none at any order.
+    `kinks` are the margins at which a derivative of some order jumps. `flat` says that the loss
+    is 0 from a margin of 1 on, so that such samples may be left out.
     """
 
     name: str
     value: Callable
     derivative: Callable
     kinks: tuple = ()
-    smooth: bool = False
+    flat: bool = False
 
 
-HINGE = Loss("hinge", hinge, hinge_derivative, kinks=(1.0,))
-SQUARED_HINGE = Loss("squared-hinge", squared_hinge, squared_hinge_derivative)
-LOGISTIC = Loss("logistic", logistic, logistic_derivative, smooth=True)
+HINGE = Loss("hinge", hinge, hinge_derivative, kinks=(1.0,), flat=True)
+SQUARED_HINGE = Loss(
+    "squared-hinge", squared_hinge, squared_hinge_derivative, kinks=(1.0,), flat=True
+)
+LOGISTIC = Loss("logistic", logistic, logistic_derivative)
 
 LOSSES = {loss.name: loss for loss in (HINGE, SQUARED_HINGE, LOGISTIC)}

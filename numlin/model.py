@@ -9,7 +9,7 @@ import numpy as np
 
 import numlin
 from numlin import sgd
-from numlin.objective import score
+from numlin.objective import is_error, score
 from numlin.support.arguments import check_classes, check_finite, check_inputs, pixels
 from numlin.support.files import replacing
 
@@ -91,7 +91,7 @@ class LinearClassifier(sgd.Training):
                 f"found shape {y.shape} with values {np.unique(y)[:5].tolist()}"
             )
         signs = np.where(y == self.classes_[1], 1, -1)
-        return float(np.mean(signs * scores > 0))
+        return 1 - float(np.mean(is_error(signs * scores)))
 
     def get_params(self, deep=True):
         """The training parameters as a dict."""
@@ -129,7 +129,6 @@ class LinearClassifier(sgd.Training):
             if about["format"] != FORMAT:
                 raise ValueError(f"format is {about['format']!r}, expected {FORMAT!r}")
             model = cls(**about["training"])
-            model.bounds = model.bounds and tuple(model.bounds)
             model.validate()
             model.trained_on_ = dict(about["trained_on"])
         except (AttributeError, EOFError, KeyError, NotImplementedError, TypeError, ValueError,

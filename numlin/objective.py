@@ -63,6 +63,11 @@ def robust_margin(w, b, X, y, eps=0.0, ball=LINF):
     return margin - ball.drop(w, X, y, eps) if eps else margin
 
 
+def is_error(margin):
+    """Where margins (n_samples,) are not positive: a score of 0 is an error, and so is a NaN."""
+    return ~(margin > 0)
+
+
 def objective(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
     """Mean robust loss F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
 
@@ -120,10 +125,11 @@ def kinks(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
     Returns
     -------
     dict of arrays
-        A loss that is not smooth bends where 1 - m_i = 0. The l-inf ball bends its drop where
+        The loss bends where m_i is one of its `kinks`. The l-inf ball bends its drop where
         w_j = 0; the others where the worst delta starts to move a pixel or meets the box.
     """
-    found = {} if loss.smooth else {"1 - margin": 1 - robust_margin(w, b, X, y, eps, ball)}
+    margin = robust_margin(w, b, X, y, eps, ball)
+    found = {f"{kink:g} - margin": kink - margin for kink in loss.kinks}
     if eps and ball.norm == "linf":
         found["w"] = w
     elif eps:
@@ -135,5 +141,5 @@ def kinks(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
 
 
 def error_rate(w, b, X, y, eps=0.0, ball=LINF):
-    """Share of samples without a robust margin > 0 (score 0 or NaN errs), X (n_samples, ...)."""
-    return float(np.mean(~(robust_margin(w, b, X, y, eps, ball) > 0)))
+    """Share of samples with an error in the ball, `is_error`; arguments as in `robust_margin`."""
+    return float(np.mean(is_error(robust_margin(w, b, X, y, eps, ball))))

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numlin import kernels
-from numlin.balls import NORMS, Ball
+from numlin.balls import BALLS
 from numlin.callbacks import State
 from numlin.losses import LOSSES
 from numlin.support.arguments import (
@@ -49,10 +49,8 @@ class Training:
     eps : float
         Radius of the perturbation ball in pixel units; 0 trains the regular classifier.
     loss : "hinge", "squared-hinge" or "logistic"
-    norm : "linf", "l2" or "l1"
-        The ball's norm.
-    bounds : (0.0, 1.0) or None
-        Whether perturbed inputs must stay in the pixel box; l-inf only.
+    ball : "linf", "l2", "l1" or "linf-box"
+        What the adversary may do; "linf-box" keeps perturbed inputs in the pixel box.
     learning_rate : float
         Of the first step.
     schedule : "constant", "linear" or "sqrt"
@@ -65,7 +63,7 @@ class Training:
         Over the samples of a batch. A sum's gradient is batch_size times as long.
     update : "subgradient" or "proximal"
         How eps ||w||_1 is stepped: by eps sign(w), or by its soft-threshold, whose weights
-        become exactly zero. Proximal for the l-inf ball without a box only.
+        become exactly zero. Proximal for the ball "linf" only.
     average : bool
         Return the mean of the iterates instead of the last.
     start : "zero", "glorot" or "fan-in"
@@ -81,8 +79,7 @@ class Training:
 
     eps: float = 0.0
     loss: str = "hinge"
-    norm: str = "linf"
-    bounds: tuple[float, float] | None = None
+    ball: str = "linf"
     learning_rate: float = 0.1
     schedule: str = "constant"
     n_epochs: int = 10
@@ -96,21 +93,11 @@ class Training:
     dtype: str = "float32"
     engine: str = "numba"
 
-    @property
-    def margin_loss(self):
-        """The `Loss` that `loss` names."""
-        return LOSSES[self.loss]
-
-    @property
-    def ball(self):
-        """The `Ball` of `norm` and `bounds`."""
-        return Ball(self.norm, self.bounds)
-
     def validate(self):
         """Raise ValueError for the first field that is out of its range; see the class."""
         check_number("eps", self.eps)
         check_choice("loss", self.loss, LOSSES)
-        check_choice("norm", self.norm, NORMS)
+        check_choice("ball", self.ball, kernels.BALL_CODES)
         check_number("learning_rate", self.learning_rate, strict=True)
         check_choice("schedule", self.schedule, SCHEDULES)
         check_number("n_epochs", self.n_epochs, low=1, integer=True)
@@ -122,13 +109,8 @@ class Training:
         check_number("seed", self.seed, integer=True)
         check_choice("dtype", self.dtype, ("float32", "float64"))
         check_choice("engine", self.engine, kernels.ENGINES)
-        if self.bounds is not None and (self.norm != "linf" or self.bounds != (0.0, 1.0)):
-            raise ValueError(
-                f"bounds: found {self.bounds} with the {self.norm} ball, expected None, or "
-                "(0.0, 1.0) with linf"
-            )
-        if self.update == "proximal" and (self.norm != "linf" or self.bounds is not None):
-            raise ValueError("update: proximal steps are for the linf ball without bounds")
+        if self.update == "proximal" and self.ball != "linf":
+            raise ValueError(f"update: found proximal steps with ball {self.ball}, expected linf")
 
 
 class Fit(NamedTuple):
@@ -294,8 +276,9 @@ def _storage(X, dtype):
 
 def _fit(X, y, training, callbacks=()):
     """`fit` on arguments that are known to be good."""
-    if training.bounds is not None and X.dtype != np.uint8:
-        check_inside(X, training.bounds)
+    bounds = BALLS[training.ball].bounds
+    if bounds and X.dtype != np.uint8:
+        check_inside(X, bounds)
     rng = np.random.default_rng(training.seed)
     loop = _Loop(X, y, training, rng, callbacks)
     losses, errors, rows_read = np.empty((3, training.n_epochs))
@@ -327,7 +310,6 @@ class _Loop:
         self.kernel = kernels.load(t.engine).sgd_epoch
         self.X = _storage(X, dtype)
         self.y = kernels.frozen(y)
-        self.codes = kernels.codes(t.loss, t.norm, t.bounds is not None)
         self.batch_size = min(t.batch_size, len(X))
         self.score = np.empty(self.batch_size, dtype)
         self.iterate_sum = np.zeros(d + 1 if t.average else 0)
@@ -345,7 +327,7 @@ class _Loop:
     def _screens(self):
         """Whether rows may be skipped: exact where a margin above 1 costs nothing, and unseen."""
         t = self.state.training
-        skippable = t.loss in ("hinge", "squared-hinge") and t.bounds is None
+        skippable = LOSSES[t.loss].flat and not BALLS[t.ball].bounds
         long_enough = t.n_epochs >= SCREEN_FROM and self.batch_size >= SCREEN_BATCH
         return t.engine == "numba" and skippable and long_enough and not self.watched
 
@@ -384,24 +366,26 @@ class _Loop:
         screen = self.screening.screen() if self.screening else self.read_all
         if screen.floor.size or not reads_ahead(self.X, t.shuffle_block):
             ahead = kernels.NOTHING_AHEAD  # a row that is skipped is not worth reading
-        state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(
+        arguments = kernels.arguments(
             self.X,
             self.y,
-            kernels.frozen(order),
-            kernels.frozen(ahead),
             state.w,
             state.b,
-            float(t.eps),
-            *self.codes,
-            kernels.frozen(rates),
+            order,
+            rates,
             self.batch_size,
-            t.reduction == "mean",
-            t.update == "proximal",
-            self.score,
-            state.grad_w,
-            self.iterate_sum,
-            screen,
+            eps=t.eps,
+            loss=LOSSES[t.loss],
+            ball=BALLS[t.ball],
+            mean=t.reduction == "mean",
+            proximal=t.update == "proximal",
+            ahead=ahead,
+            grad_w=state.grad_w,
+            score=self.score,
+            iterate_sum=self.iterate_sum,
+            screen=screen,
         )
+        state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(*arguments)
         self.rows_read += rows_read
         if self.screening:
             self.screening.note(rows_read)

@@ -29,7 +29,7 @@ def test_the_protocol_is_the_published_one():
     for name, protocol in article.PROTOCOL.items():
         training = LinearClassifier(**protocol)
         assert (training.n_epochs, training.batch_size) == (10, 100)
-        assert (training.loss, training.norm, training.schedule) == ("hinge", "linf", "constant")
+        assert (training.loss, training.ball, training.schedule) == ("hinge", "linf", "constant")
         assert training.start == "glorot"
         expected = ("mean", 0.1) if name == "regular" else ("sum", 0.0001)
         assert (training.reduction, training.learning_rate) == expected

@@ -30,8 +30,9 @@ def problem(rng):
 @pytest.mark.parametrize("eps", [0.05, 0.3])
 def test_no_sign_vector_does_more_harm_than_the_attack(problem, eps):
     w, b, X, y = problem
-    found = attack(w, b, X, y, eps)
-    free, boxed = margins(w, b, found.X_adv, y), margins(w, b, found.X_adv_box, y)
+    free, boxed = (
+        margins(w, b, attack(w, b, X, y, eps, ball).X_adv, y) for ball in ("linf", "linf-box")
+    )
     for signs in itertools.product((-1, 1), repeat=8):
         corner = X + eps * np.array(signs)
         assert (margins(w, b, corner, y) >= free - 1e-12).all()
@@ -48,11 +49,11 @@ def test_no_sign_vector_does_more_harm_than_the_attack(problem, eps):
 )
 def test_both_images_stay_in_the_ball_and_one_in_the_box(problem, norm, size):
     w, b, X, y = problem
-    found = attack(w, b, X, y, 0.4, norm)
-    for X_adv in (found.X_adv, found.X_adv_box):
+    free, boxed = (attack(w, b, X, y, 0.4, ball).X_adv for ball in (norm, f"{norm}-box"))
+    for X_adv in (free, boxed):
         assert (size(X_adv - X) <= 0.4 + 1e-12).all()
-    assert found.X_adv.min() < 0 or found.X_adv.max() > 1
-    assert found.X_adv_box.min() >= 0 and found.X_adv_box.max() <= 1
+    assert free.min() < 0 or free.max() > 1
+    assert boxed.min() >= 0 and boxed.max() <= 1
 
 
 NAN = float("nan")
@@ -76,14 +77,17 @@ def test_arguments_that_would_give_a_wrong_answer_are_refused(problem, spoil, me
     arguments = spoil(*problem)
     for call in (
         lambda: attack(*arguments, 0.1),
-        lambda: radii(*arguments, LINF),
-        lambda: minimal_perturbation(*arguments, LINF),
+        lambda: radii(*arguments),
+        lambda: minimal_perturbation(*arguments),
     ):
         with pytest.raises(ValueError, match=message):
             call()
 
 
-def test_an_engine_that_does_not_exist_and_radii_that_are_none_are_refused(problem):
+def test_an_engine_or_ball_that_does_not_exist_and_radii_that_are_none_are_refused(problem):
+    for call in (lambda ball: attack(*problem, 0.1, ball), lambda ball: radii(*problem, ball)):
+        with pytest.raises(ValueError, match="ball: found 'l3', expected one of linf, l2, l1, "):
+            call("l3")
     with pytest.raises(ValueError, match="engine: found 'x', expected one of numba, numpy"):
         radii(*problem, LINF, engine="x")
     for wrong in ([], [[0.1]], [0.1, NAN]):
@@ -94,36 +98,44 @@ def test_an_engine_that_does_not_exist_and_radii_that_are_none_are_refused(probl
 def test_weights_of_any_type_and_raw_pixels_are_attacked_alike(problem):
     _, b, X, y = problem
     w, raw = np.array([1, -2, 1, 3, 0, -1, 2, 1]), np.rint(255 * X).astype(np.uint8)
-    for norm in ("linf", "l2", "l1"):
-        expected = attack(w.astype(float), b, raw / 255, y, 0.3, norm)
-        found = attack(w, b, raw, y, 0.3, norm)
+    for name, ball in BALLS.items():
+        expected = attack(w.astype(float), b, raw / 255, y, 0.3, ball)
+        found = attack(w, b, raw, y, 0.3, name)
         assert (found.X_adv == expected.X_adv).all() and (found.X_adv != raw / 255).any()
-        assert (found.X_adv_box == expected.X_adv_box).all()
-        for name in (norm, f"{norm}-box"):
-            expected_radii = radii(w.astype(float), b, raw / 255, y, BALLS[name])
-            assert (radii(w, b, raw, y, BALLS[name]) == expected_radii).all()
+        expected_radii = radii(w.astype(float), b, raw / 255, y, ball)
+        assert (radii(w, b, raw, y, name) == expected_radii).all()
 
 
 def test_inputs_outside_the_pixel_box_have_a_free_attack_only(problem):
     w, b, X, y = problem
     found = attack(w, b, 2 * X, y, 0.3)
     np.testing.assert_allclose(found.X_adv, 2 * X - y[:, None] * 0.3 * np.sign(w), atol=1e-15)
-    assert found.X_adv_box is None and found.success_box is None
+    with pytest.raises(ValueError, match=r"X: found values in \[0, 2\], expected them inside"):
+        attack(w, b, 2 * X, y, 0.3, "linf-box")
 
 
 def test_in_the_linf_ball_the_box_clips_the_free_attack(problem):
     w, b, X, y = problem
-    found = attack(w, b, X, y, 0.4)
-    np.testing.assert_allclose(found.X_adv, X - y[:, None] * 0.4 * np.sign(w), atol=1e-16)
-    np.testing.assert_allclose(found.X_adv_box, np.clip(found.X_adv, 0, 1), atol=1e-15)
+    free, boxed = (attack(w, b, X, y, 0.4, ball).X_adv for ball in ("linf", "linf-box"))
+    np.testing.assert_allclose(free, X - y[:, None] * 0.4 * np.sign(w), atol=1e-16)
+    np.testing.assert_allclose(boxed, np.clip(free, 0, 1), atol=1e-15)
 
 
 def test_success_is_what_predicting_the_perturbed_images_again_says(small_model, blobs):
     X, y = blobs
-    found = attack(small_model.w, small_model.b, X, y, 0.2)
-    assert (found.success == (small_model.predict(found.X_adv) != y)).all()
-    assert (found.success_box == (small_model.predict(found.X_adv_box) != y)).all()
-    assert 0 < found.success_box.sum() <= found.success.sum() < len(y)
+    free, boxed = (
+        attack(small_model.w, small_model.b, X, y, 0.2, ball) for ball in ("linf", "linf-box")
+    )
+    for found in (free, boxed):
+        assert (found.success == (small_model.predict(found.X_adv) != y)).all()
+    assert 0 < boxed.success.sum() <= free.success.sum() < len(y)
+
+
+def test_a_score_of_exactly_zero_is_a_success():
+    X, y = np.array([[0.5], [0.5]]), np.array([1, -1])
+    for ball in BALLS:
+        assert attack([1.0], -0.25, X, y, 0.25, ball).success.tolist() == [True, True]
+        assert attack([1.0], -0.5, X, y, 0.0, ball).success.tolist() == [True, True]
 
 
 @pytest.mark.parametrize("name", BALLS)
@@ -131,10 +143,9 @@ def test_the_share_left_standing_is_what_the_attack_leaves_standing(small_model,
     X, y = blobs
     eps = np.linspace(0, 2, 41)
     curve = robust_accuracy(radii(small_model.w, small_model.b, X, y, BALLS[name]), eps)
-    boxed = BALLS[name].bounds is not None
     for strength, accuracy in zip(eps, curve, strict=True):
-        found = attack(small_model.w, small_model.b, X, y, strength, BALLS[name].norm)
-        assert accuracy == np.mean(~(found.success_box if boxed else found.success))
+        found = attack(small_model.w, small_model.b, X, y, strength, name)
+        assert accuracy == np.mean(~found.success)
     assert curve[0] == small_model.score(X, y) and (np.diff(curve) <= 0).all()
 
 

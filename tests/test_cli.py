@@ -99,20 +99,23 @@ def test_everything_made_from_synthetic_digits_says_so(reproduced):
     assert LinearClassifier.load(out / "models" / "regular.npz").trained_on_["name"] == "synthetic"
 
 
-def test_norm_and_box_reach_the_model_and_the_attack(strokes_source, tmp_path, capsys):
+def test_the_ball_reaches_the_model_and_the_attack(strokes_source, tmp_path, capsys):
     path, data = str(tmp_path / "m.npz"), ["--data", "synthetic"]
-    few = ["--n-epochs", "2", "--engine", "numpy", "--eps", "0.1", "--box"]
+    few = ["--n-epochs", "2", "--engine", "numpy", "--eps", "0.1", "--ball", "linf-box"]
     assert cli.main(["train", *data, *few, "--out", path]) == 0
     model = LinearClassifier.load(path)
-    assert model.bounds == (0.0, 1.0)
+    assert model.ball == "linf-box"
     X, y = datasets.load("test", (0, 1), np.float64, strokes_source)
     for norm, eps in (("l2", 2.0), ("l1", 20.0)):
         capsys.readouterr()
-        assert cli.main(["attack", path, *data, "--norm", norm, "--eps", str(eps)]) == 0
+        balls = [norm, f"{norm}-box"]
+        asked = [path, *data, "--eps", str(eps), "--ball", *balls]
+        assert cli.main(["attack", *asked]) == 0
         free, boxed = capsys.readouterr().out.splitlines()[-1].split()[1:]
-        worst = attack(model.w, model.b, X, y, eps, norm)
-        assert free == f"{worst.success.mean():.2%}" != boxed == f"{worst.success_box.mean():.2%}"
-        assert cli.main(["evaluate", path, *data, "--norm", norm, "--eps", str(eps)]) == 0
+        worst = [attack(model.w, model.b, X, y, eps, ball) for ball in balls]
+        assert [free, boxed] == [f"{found.success.mean():.2%}" for found in worst]
+        assert free != boxed
+        assert cli.main(["evaluate", *asked]) == 0
         row = next(x for x in capsys.readouterr().out.splitlines() if x.startswith("test "))
         assert row.split()[3:] == [free, boxed]
 
@@ -123,15 +126,16 @@ def test_train_evaluate_and_attack_work_on_one_file(strokes_source, tmp_path):
     few = ("--eps", 0.1, "--n-epochs", 2, "--engine", "numpy")
     assert run("train", *data, *few, "--out", model)[0] == 0
     assert LinearClassifier.load(model).trained_on_["digits"] == [3, 8]
-    code, printed, complaint = run("evaluate", model, *data[:2], "--norm", "l2", "--eps", 1)
+    code, printed, complaint = run("evaluate", model, *data[:2], "--ball", "l2", "l1", "--eps", 1)
     assert (code, complaint) == (0, "") and "3 against 8" in printed
     rows = [line.split() for line in printed.splitlines() if line.startswith(("train ", "test "))]
     assert [len(row) for row in rows] == [5, 5]
     code, printed, _ = run("attack", model, "--data", "synthetic", "--eps", 0, 0.1, "--out", images)
     assert code == 0
     with np.load(images) as stored:
-        assert np.abs(stored["X_adv_1"] - stored["X_adv_0"]).max() == pytest.approx(0.1)
-        assert stored["X_adv_box_1"].max() <= 1
+        clean, free, boxed = (stored[f"X_adv_{k}"] for k in ("linf_0", "linf_0.1", "linf-box_0.1"))
+        assert np.abs(free - clean).max() == pytest.approx(0.1) and free.max() > 1
+        assert (boxed == np.clip(free, 0, 1)).all()
     free, boxed = printed.splitlines()[-3].split()[1:]
     assert float(free[:-1]) >= float(boxed[:-1]) > 0
 

@@ -11,27 +11,15 @@ import pytest
 from conftest import needs_jit
 from numba import njit
 
+from numlin.balls import BALLS
 from numlin.data import datasets
-from numlin.kernels import (
-    HINGE,
-    L1,
-    L2,
-    LINF,
-    LINF_BOX,
-    LOGISTIC,
-    NOTHING_AHEAD,
-    SQUARED_HINGE,
-    compiled,
-    frozen,
-    no_screen,
-    reference,
-)
+from numlin.kernels import BALL_CODES, arguments, compiled, frozen, plain, reference
 from numlin.kernels.jit import OPTIONS
 from numlin.kernels.screening import PAUSE, Screening
+from numlin.losses import LOSSES
 from numlin.sgd import epoch_order
 
-LOSSES = {"hinge": HINGE, "squared hinge": SQUARED_HINGE, "logistic": LOGISTIC}
-BALLS = {"linf": LINF, "l2": L2, "l1": L1, "linf box": LINF_BOX}
+TWINS = [compiled.sgd_epoch, plain.sgd_epoch, reference.sgd_epoch]
 
 
 def digits(rng, n_samples=170, n_features=37, real=np.float64, contrast=0.3):
@@ -43,60 +31,30 @@ def digits(rng, n_samples=170, n_features=37, real=np.float64, contrast=0.3):
     return pixels, (pixels / 255).astype(real), y
 
 
-def run(
-    sgd_epoch,
-    X,
-    y,
-    order,
-    *,
-    real=np.float64,
-    eps=0.05,
-    loss=HINGE,
-    ball=LINF,
-    rate=0.1,
-    batch_size=16,
-    mean=True,
-    proximal=False,
-    average=False,
-    screen=None,
-    w=None,
-    b=0.1,
-    ahead=NOTHING_AHEAD,
-):
+def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss="hinge", ball="linf", rate=0.1,
+        batch_size=16, average=False, w=None, b=0.1, **options):  # fmt: skip
     """One call of a kernel from a fixed start; everything it returns or changes."""
-    n_features = X.shape[1]
-    w = np.linspace(-0.3, 0.4, n_features).astype(real) if w is None else w.copy()
-    score, grad_w = np.full(batch_size, 7, real), np.full(n_features, 7, real)
-    iterate_sum = np.zeros(n_features + 1 if average else 0)
-    n_batches = -(-len(order) // batch_size)
-    rates = frozen(np.linspace(rate, rate / 2, n_batches))
-    result = sgd_epoch(
-        frozen(X),
-        frozen(y),
-        frozen(order),
-        frozen(ahead),
-        w,
+    n_features, n_batches = X.shape[1], -(-len(order) // batch_size)
+    call = arguments(
+        X,
+        y,
+        np.linspace(-0.3, 0.4, n_features).astype(real) if w is None else w.copy(),
         b,
-        eps,
-        loss,
-        ball,
-        rates,
+        order,
+        np.linspace(rate, rate / 2, n_batches),
         batch_size,
-        mean,
-        proximal,
-        score,
-        grad_w,
-        iterate_sum,
-        no_screen(w) if screen is None else screen,
+        eps=eps,
+        loss=LOSSES[loss],
+        ball=BALLS[ball],
+        grad_w=np.full(n_features, 7, real),
+        score=np.full(batch_size, 7, real),
+        iterate_sum=np.zeros(n_features + 1 if average else 0),
+        **options,
     )
-    last = len(order) - (n_batches - 1) * batch_size
-    return dict(
-        zip(("b", "grad_b", "loss_sum", "mistakes", "rows_read"), result),
-        w=w,
-        score=score[:last],
-        grad_w=grad_w,
-        iterate_sum=iterate_sum,
-    )
+    found = dict(zip(("b", "grad_b", "loss_sum", "mistakes", "rows_read"), sgd_epoch(*call)))
+    found |= call.workspace._asdict()
+    found["score"] = found["score"][: len(order) - (n_batches - 1) * batch_size]
+    return found
 
 
 def assert_same(one, other):
@@ -114,7 +72,9 @@ def assert_close(one, other, tolerance):
 
 CASES = [
     (loss, ball, mean, proximal)
-    for loss, ball, mean, proximal in itertools.product(LOSSES, BALLS, (True, False), (False, True))
+    for loss, ball, mean, proximal in itertools.product(
+        LOSSES, BALL_CODES, (True, False), (False, True)
+    )
     if ball == "linf" or not proximal
 ]
 
@@ -125,8 +85,8 @@ def test_twins_agree_to_rounding_over_an_epoch(loss, ball, mean, proximal):
     _, X, y = digits(rng)
     order = rng.permutation(len(y))
     options = {
-        "loss": LOSSES[loss],
-        "ball": BALLS[ball],
+        "loss": loss,
+        "ball": ball,
         "mean": mean,
         "proximal": proximal,
         "rate": 0.1 if mean else 0.01,
@@ -134,11 +94,11 @@ def test_twins_agree_to_rounding_over_an_epoch(loss, ball, mean, proximal):
     }
     for batch_size in (1, 16, len(y)):
         # A sum of 37 terms in another order differs by some 37 * 1e-16; 170 steps add up.
-        assert_close(
-            run(compiled.sgd_epoch, X, y, order, batch_size=batch_size, **options),
-            run(reference.sgd_epoch, X, y, order, batch_size=batch_size, **options),
-            1e-12,
+        fast, plainly, readable = (
+            run(kernel, X, y, order, batch_size=batch_size, **options) for kernel in TWINS
         )
+        assert_close(fast, readable, 1e-12)
+        assert_close(plainly, readable, 1e-12)
 
 
 def test_cases_are_not_idle():
@@ -159,44 +119,28 @@ def test_batch_by_batch_equals_the_epoch_bit_for_bit(batch_size, eps, contrast):
     rng = np.random.default_rng(2)
     _, X, y = digits(rng, contrast=contrast)
     order = frozen(rng.permutation(len(y)))
-    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+    for kernel in TWINS:
         w = np.where(np.arange(37) % 2, 0.5, -0.5) * (1 + np.linspace(0, 0.1, 37))
-        b, loss_sum, mistakes, w_at_start = 0.1, 0.0, 0, w.copy()
-        score, grad_w = np.empty(batch_size), np.empty(X.shape[1])
-        iterate_sum = np.zeros(X.shape[1] + 1)
-        whole = run(kernel, X, y, order, batch_size=batch_size, average=True, eps=eps, w=w_at_start)
-        rates = frozen(np.linspace(0.1, 0.05, -(-len(order) // batch_size)))
+        options = {"batch_size": batch_size, "eps": eps, "average": True}
+        whole = run(kernel, X, y, order, w=w, **options)
+        rates = np.linspace(0.1, 0.05, -(-len(order) // batch_size))
+        b, loss_sum, mistakes, iterate_sum = 0.1, 0.0, 0, np.zeros(X.shape[1] + 1)
         for batch, first in enumerate(range(0, len(order), batch_size)):
-            b, grad_b, loss, missed, _ = kernel(
-                frozen(X),
-                frozen(y),
-                order[first : first + batch_size],
-                NOTHING_AHEAD,
-                w,
-                b,
-                eps,
-                HINGE,
-                LINF,
-                rates[batch : batch + 1],
-                batch_size,
-                True,
-                False,
-                score,
-                grad_w,
-                iterate_sum,
-                no_screen(w),
-            )
+            rows, rate = order[first : first + batch_size], rates[batch]
+            part = run(kernel, X, y, rows, w=w, b=b, rate=rate, **options)
+            w, b, score, grad_w, grad_b = (part[k] for k in ("w", "b", "score", "grad_w", "grad_b"))
+            loss, missed = part["loss_sum"], part["mistakes"]
+            iterate_sum += part["iterate_sum"]
             loss_sum += loss
             mistakes += missed
-        last = len(order) - first
         assert (whole["b"], whole["grad_b"]) == (b, grad_b)
         assert (whole["loss_sum"], whole["mistakes"]) == (loss_sum, mistakes)
         assert np.array_equal(whole["w"], w) and np.array_equal(whole["grad_w"], grad_w)
-        assert np.array_equal(whole["score"][:last], score[:last])
+        assert np.array_equal(whole["score"], score)
         assert np.array_equal(whole["iterate_sum"], iterate_sum)
 
 
-@pytest.mark.parametrize("ball", [LINF, LINF_BOX])
+@pytest.mark.parametrize("ball", ["linf", "linf-box"])
 def test_raw_pixels_train_the_same_model(ball):
     rng = np.random.default_rng(3)
     pixels, X, y = digits(rng)
@@ -209,7 +153,7 @@ def test_raw_pixels_train_the_same_model(ball):
     )
 
 
-@pytest.mark.parametrize("ball", [LINF, LINF_BOX])
+@pytest.mark.parametrize("ball", ["linf", "linf-box"])
 def test_float32_agrees_to_its_own_rounding(ball):
     rng = np.random.default_rng(4)
     pixels, X, y = digits(rng)
@@ -227,16 +171,16 @@ def test_eps_zero_reduces_every_ball_to_the_plain_loss():
     _, X, y = digits(rng)
     order = rng.permutation(len(y))
     plain = run(compiled.sgd_epoch, X, y, order, eps=0.0)
-    for ball in (L2, L1):
+    for ball in ("l2", "l1"):
         assert_same(run(compiled.sgd_epoch, X, y, order, eps=0.0, ball=ball), plain)
-    assert_close(run(compiled.sgd_epoch, X, y, order, eps=0.0, ball=LINF_BOX), plain, 1e-12)
+    assert_close(run(compiled.sgd_epoch, X, y, order, eps=0.0, ball="linf-box"), plain, 1e-12)
 
 
 def test_one_step_computed_by_hand():
     # x = (1, 0.5), y = 1, w = (0.5, -0.25), b = 0: margin 0.375, ||w||_1 = 0.75, eps = 0.1:
     # robust margin 0.3, loss 0.7, gradient -(1, 0.5) + 0.1 (1, -1) = (-0.9, -0.6), -1 in b.
     X, y = np.array([[1.0, 0.5]]), np.array([1], np.int8)
-    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+    for kernel in TWINS:
         result = run(
             kernel,
             X,
@@ -255,6 +199,18 @@ def test_one_step_computed_by_hand():
         assert result["loss_sum"] == pytest.approx(0.7, abs=1e-15) and result["mistakes"] == 0
 
 
+@pytest.mark.parametrize("code", [-1, 4, 7])
+def test_an_unknown_loss_or_ball_trains_nothing_but_nan(code):
+    _, X, y = digits(np.random.default_rng(1))
+    call = arguments(X, y, np.ones(37), 0.0, np.arange(len(y)), np.ones(2), 100, eps=0.1)
+    for wrong in ({"loss": code}, {"ball": code}):
+        risk = call.risk._replace(**wrong)
+        for kernel in TWINS[:2]:
+            workspace = call.workspace._replace(w=np.ones(37))
+            _, _, loss, *_ = kernel(*call._replace(risk=risk, workspace=workspace))
+            assert np.isnan(loss)
+
+
 @needs_jit
 def test_twins_agree_on_real_digits(mnist):
     X, y = datasets.load("train", (0, 1), np.float64, source=mnist)
@@ -271,7 +227,7 @@ def test_twins_agree_on_real_digits(mnist):
 
 def test_a_margin_of_exactly_one_is_not_active():
     X, y = np.array([[1.0, 0.0]]), np.array([1], np.int8)
-    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+    for kernel in TWINS:
         result = run(
             kernel, X, y, np.array([0]), eps=0.0, batch_size=1, w=np.array([1.0, 0.5]), b=0.0
         )
@@ -280,17 +236,14 @@ def test_a_margin_of_exactly_one_is_not_active():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("ball", BALLS)
+@pytest.mark.parametrize("ball", BALL_CODES)
 def test_a_nan_pixel_reaches_the_loss(loss, ball):
     rng = np.random.default_rng(6)
     _, X, y = digits(rng)
     X[40, 3] = np.nan
-    kernels = [compiled.sgd_epoch]
-    if ball != "linf box":  # there the twin refuses it with an error
-        kernels.append(reference.sgd_epoch)
-    for kernel in kernels:
+    for kernel in TWINS[:2] if ball == "linf-box" else TWINS:  # there the twin refuses it
         with np.errstate(invalid="ignore"):
-            result = run(kernel, X, y, np.arange(len(y)), loss=LOSSES[loss], ball=BALLS[ball])
+            result = run(kernel, X, y, np.arange(len(y)), loss=loss, ball=ball)
         assert np.isnan(result["loss_sum"]) and np.isnan(result["w"]).any()
 
 
@@ -320,7 +273,7 @@ def test_blocks_of_rows_meet_batches_of_any_size(batch_size, loss, eps):
     _, X, y = digits(rng, n_samples=310, contrast=0.6)
     order = rng.permutation(len(y))
     options = {
-        "loss": LOSSES[loss],
+        "loss": loss,
         "eps": eps,
         "batch_size": batch_size,
         "rate": 0.02,
@@ -393,16 +346,16 @@ def train_twice(seed, n_epochs=20):
     )
     real = (np.float64, np.float32, np.float32)[seed % 3]
     X = pixels if seed % 3 == 2 else X.astype(real)
-    ball = int(rng.choice([LINF, L2, L1]))
+    ball = str(rng.choice(["linf", "l2", "l1"]))
     options = {
         "real": real,
         "ball": ball,
-        "loss": int(rng.choice([HINGE, SQUARED_HINGE])),
+        "loss": str(rng.choice(["hinge", "squared-hinge"])),
         "eps": float(rng.choice([0.0, 0.01, 0.05, 0.2])),
         "rate": 10 ** rng.uniform(-3, 0.5),
         "batch_size": int(rng.choice([1, 3, 10, 500])),
         "mean": bool(rng.random() < 0.7),
-        "proximal": ball == LINF and bool(rng.random() < 0.5),
+        "proximal": ball == "linf" and bool(rng.random() < 0.5),
         "average": True,
     }
     screen = Screening(X, np.zeros(X.shape[1], real)).screen()
@@ -505,19 +458,17 @@ def twice(x):
 def test_without_compilation_the_kernel_still_runs():
     program = """
 import numpy as np
-from numlin.kernels import NOTHING_AHEAD, compiled, no_screen, reference
+from numlin.kernels import arguments, compiled, plain, reference
 from numlin.kernels.screening import Screening
 X, y = np.random.default_rng(0).random((150, 5)), np.tile(np.array([-1, 1], np.int8), 75)
 for screened, size in ((False, 10), (False, 100), (True, 100), (False, 1), (False, 2)):
     results = []
-    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
-        w = np.linspace(-1, 1, 5)
-        screen = Screening(X, w).screen() if screened else no_screen(w)
-        rates = np.full(-(-150 // size), 0.01)
-        results.append(kernel(X, y, np.arange(150), NOTHING_AHEAD, w, 0.0, 0.1, 0, 0, rates, size,
-                              True, False, np.empty(size), np.empty(5), np.empty(0), screen)[:4]
-                       + tuple(w))
-    np.testing.assert_allclose(*results, rtol=1e-12)
+    for kernel in (compiled.sgd_epoch, plain.sgd_epoch, reference.sgd_epoch):
+        w, rates = np.linspace(-1, 1, 5), np.full(-(-150 // size), 0.01)
+        screen = Screening(X, w).screen() if screened else None
+        call = arguments(X, y, w, 0.0, np.arange(150), rates, size, eps=0.1, screen=screen)
+        results.append(kernel(*call)[:4] + tuple(w))
+    np.testing.assert_allclose(results[:2], [results[2]] * 2, rtol=1e-12)
 """
     done = subprocess.run(
         [sys.executable, "-c", program],

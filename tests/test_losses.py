@@ -162,21 +162,27 @@ def test_hinge_is_inactive_exactly_at_its_kink():
     assert SQUARED_HINGE.derivative(below) < 0
 
 
-@every_loss
-def test_derivative_jumps_exactly_at_the_declared_kinks(loss):
+def test_only_the_hinge_has_a_derivative_that_jumps():
     """Over a step of 2e-9 a continuous derivative moves by 4e-9 at most, a jump by 1."""
     margin = np.linspace(-3, 3, 25)
-    jump = loss.derivative(margin + 1e-9) - loss.derivative(margin - 1e-9)
-    assert tuple(margin[jump > 1e-6]) == loss.kinks
+    for loss in LOSSES.values():
+        jump = loss.derivative(margin + 1e-9) - loss.derivative(margin - 1e-9)
+        assert margin[jump > 1e-6].tolist() == ([1.0] if loss.name == "hinge" else [])
 
 
 @every_loss
-def test_smooth_means_that_the_second_derivative_is_continuous_too(loss):
+def test_the_first_or_second_derivative_jumps_exactly_at_the_declared_kinks(loss):
     """Over a step of 2e-3 the logistic's second derivative moves by 2e-4, a bend's by 1."""
     margin = np.linspace(-3, 3, 25)
     second = (loss.derivative(margin + 1e-3) - loss.derivative(margin)) / 1e-3
     second -= (loss.derivative(margin) - loss.derivative(margin - 1e-3)) / 1e-3
-    assert loss.smooth == np.all(np.abs(second) < 1e-2)
+    assert tuple(margin[np.abs(second) > 1e-2]) == loss.kinks
+
+
+@every_loss
+def test_a_flat_loss_costs_nothing_from_a_margin_of_one_on_and_others_do(loss):
+    margin = np.array([1.0, 1.5, 30.0])
+    assert loss.flat == (not loss.value(margin).any()) == (not loss.derivative(margin).any())
 
 
 def test_losses_are_found_by_name():

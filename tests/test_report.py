@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from numlin.attacks import attack, radii
-from numlin.balls import PIXEL_BOX, Ball
+from numlin.balls import LINF, LINF_BOX
 from numlin.data import strokes
 from numlin.figures import FIGURES
 from numlin.model import LinearClassifier
@@ -66,9 +66,7 @@ def model_run(w, b, X, y):
     model = LinearClassifier(engine="numpy")
     model.coef_, model.intercept_ = np.float32(w)[None], np.float32([b])
     w, b = model.w, model.b
-    radius, radius_box = (
-        radii(w, b, X, y, Ball("linf", bounds), "numpy") for bounds in (None, PIXEL_BOX)
-    )
+    radius, radius_box = (radii(w, b, X, y, ball, "numpy") for ball in (LINF, LINF_BOX))
     return ModelRun(model, 0.1, 0.02, int(np.sum(y * score(w, b, X) <= 0)), radius, radius_box)
 
 
@@ -265,9 +263,8 @@ def browse(tmp_path_factory):
 def expected(run, x, y, eps, box):
     """What Python says about one image x (784,) under attack."""
     w, b, x, y = run.model.w, run.model.b, x[None], np.array([y])
-    result = attack(w, b, x, y, eps)
-    before, after = (score(w, b, z)[0] for z in (x, result.X_adv_box if box else result.X_adv))
-    ball = Ball("linf", PIXEL_BOX if box else None)
+    ball = LINF_BOX if box else LINF
+    before, after = (score(w, b, z)[0] for z in (x, attack(w, b, x, y, eps, ball).X_adv))
     return {
         "clean-score": before,
         "clean-margin": y[0] * before,

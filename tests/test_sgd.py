@@ -175,7 +175,7 @@ def test_short_shuffled_blocks_are_read_ahead_and_long_ones_are_not(
     passed, original = [], reference.sgd_epoch
 
     def kernel(*arguments):
-        passed.append((arguments[2], arguments[3]))
+        passed.append(arguments[1])
         return original(*arguments)
 
     monkeypatch.setattr(reference, "sgd_epoch", kernel)
@@ -199,12 +199,12 @@ def test_short_shuffled_blocks_are_read_ahead_and_long_ones_are_not(
     [
         ({}, True),
         ({"loss": "squared-hinge"}, True),
-        ({"norm": "l2"}, True),
-        ({"norm": "l1"}, True),
+        ({"ball": "l2"}, True),
+        ({"ball": "l1"}, True),
         ({"update": "proximal"}, True),
         ({"average": True}, True),
         ({"loss": "logistic"}, False),
-        ({"bounds": (0.0, 1.0)}, False),
+        ({"ball": "linf-box"}, False),
         ({"engine": "numpy"}, False),
         ({"n_epochs": 49}, False),
         ({"batch_size": 49}, False),
@@ -347,7 +347,7 @@ def test_divergence_names_the_epoch_and_the_learning_rate(blobs, engine):
         ("eps", float("nan"), "finite"),
         ("eps", "0.1", "finite number"),
         ("loss", "absolute", "hinge, squared-hinge, logistic"),
-        ("norm", "l3", "linf, l2, l1"),
+        ("ball", "l3", "linf, l2, l1, linf-box"),
         ("learning_rate", 0.0, "> 0"),
         ("schedule", "cosine", "constant, linear, sqrt"),
         ("n_epochs", 0, "integer >= 1"),
@@ -358,9 +358,8 @@ def test_divergence_names_the_epoch_and_the_learning_rate(blobs, engine):
         ("dtype", "float16", "float32, float64"),
         ("engine", "cuda", "numba, numpy"),
         ("update", "newton", "subgradient, proximal"),
-        ("bounds", (0.0, 2.0), r"\(0.0, 1.0\)"),
+        ("ball", "l2-box", "linf, l2, l1, linf-box"),
         ("shuffle_block", -1, ">= 0"),
-        ("bounds", 3, r"\(0.0, 1.0\)"),
         ("loss", ["hinge"], "hinge, squared"),
         ("n_epochs", True, "integer"),
         ("eps", float("inf"), "finite"),
@@ -372,10 +371,9 @@ def test_a_bad_parameter_is_named_with_what_was_found_and_expected(blobs, field,
 
 
 def test_combinations_that_do_not_exist_are_refused(blobs):
-    with pytest.raises(ValueError, match="bounds"):
-        fit(*blobs, training(norm="l2", bounds=(0.0, 1.0)))
-    with pytest.raises(ValueError, match="update"):
-        fit(*blobs, training(norm="l2", update="proximal"))
+    for ball in ("l2", "linf-box"):
+        with pytest.raises(ValueError, match=f"update: found proximal steps with ball {ball}"):
+            fit(*blobs, training(ball=ball, update="proximal"))
 
 
 @pytest.mark.parametrize(
@@ -409,7 +407,7 @@ def test_bad_data_is_refused_with_the_argument_and_the_place(blobs, spoil, messa
 def test_pixels_outside_the_box_are_refused_where_the_box_matters(blobs):
     X, y = blobs
     with pytest.raises(ValueError, match=r"X: found values in \[0, 2\].*pixel box \[0, 1\]"):
-        fit(2 * X.round(), y, training(bounds=(0.0, 1.0)))
+        fit(2 * X.round(), y, training(ball="linf-box"))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

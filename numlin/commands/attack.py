@@ -18,13 +18,15 @@ def run(options):
     """Attack the test images with a saved model's worst perturbation; keep them if asked."""
     model, source, digits = load_model_and_data(options)
     X, y = load_split(model, "test", digits, source)
-    rows, kept = [], {"eps": np.array(options.eps), "y": y}
-    for k, eps in enumerate(options.eps):
-        worst = attack(model.w, model.b, X, y, eps, options.norm)
-        rows.append([f"{eps:g}", f"{worst.success.mean():.2%}", f"{worst.success_box.mean():.2%}"])
-        kept[f"X_adv_{k}"], kept[f"X_adv_box_{k}"] = worst.X_adv, worst.X_adv_box
+    rows, kept = [], {"y": y}
+    for eps in options.eps:
+        rows.append([f"{eps:g}"])
+        for ball in options.ball:
+            worst = attack(model.w, model.b, X, y, eps, ball)
+            rows[-1].append(f"{worst.success.mean():.2%}")
+            kept[f"X_adv_{ball}_{eps:g}"] = worst.X_adv
     print(f"{options.model} on {title(source.name, digits)}: share of test images fooled\n")
-    print(table([options.norm + " eps", "free", "in the pixel box"], rows))
+    print(table(["eps", *options.ball], rows))
     if options.out:
         with replacing(options.out) as temporary, open(temporary, "wb") as file:
             np.savez_compressed(file, **kept)

@@ -3,7 +3,6 @@
 import numpy as np
 
 from numlin.attacks import radii, robust_accuracy
-from numlin.balls import PIXEL_BOX, Ball
 from numlin.commands.shared import load_model_and_data, load_split, model_options, title
 from numlin.data import datasets
 from numlin.objective import error_rate, objective
@@ -24,15 +23,14 @@ def run(options):
     for split in ("train", "test"):
         X, y = load_split(model, split, digits, source)
         cells = [f"{error_rate(model.w, model.b, X, y):.2%}"]
-        for bounds in (None, PIXEL_BOX):
-            radius = radii(model.w, model.b, X, y, Ball(options.norm, bounds), model.engine)
+        for ball in options.ball:
+            radius = radii(model.w, model.b, X, y, ball, model.engine)
             cells += [f"{error:.2%}" for error in 1 - robust_accuracy(radius, options.eps)]
         rows.append([split, f"{len(y):,}", *cells])
-    print(f"{options.model} on {title(source.name, digits)}, {options.norm} ball\n")
-    strengths = [f"{kind} {eps:g}" for kind in ("eps", "box") for eps in options.eps]
+    print(f"{options.model} on {title(source.name, digits)}: errors, clean and attacked\n")
+    strengths = [f"{ball} {eps:g}" for ball in options.ball for eps in options.eps]
     print(table(["split", "images", "error", *strengths], rows))
-    free_linf = model.norm == "linf" and model.bounds is None
-    if model.loss == "hinge" and (free_linf or model.eps == 0):
+    if model.loss == "hinge" and (model.ball == "linf" or model.eps == 0):
         print("\n" + _gap(model, digits, source))
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from numlin.balls import BALLS
 from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.support.arguments import check_inputs
@@ -56,7 +57,14 @@ def model_options(parser):
     parser.add_argument("model", help="a file written by `numlin train` or `reproduce`")
     data_options(parser)
     parser.add_argument("--eps", type=float, nargs="+", default=[0.1, 0.2, 0.3])
-    parser.add_argument("--norm", choices=("linf", "l2", "l1"), default="linf")
+    parser.add_argument(
+        "--ball",
+        nargs="+",
+        choices=BALLS,
+        default=["linf", "linf-box"],
+        metavar="BALL",
+        help=f"one or more of {', '.join(BALLS)} (default: linf linf-box)",
+    )
 
 
 def find_source(options):

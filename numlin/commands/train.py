@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin.balls import PIXEL_BOX
 from numlin.callbacks import LossLogger
 from numlin.commands.shared import data_options, find_source, title
 from numlin.data import datasets
@@ -17,11 +16,10 @@ def options(parser):
     """Declare the options of `numlin train`: one for each field of `Training`, of its type."""
     data_options(parser)
     parser.add_argument("--out", default="model.npz", help="file to write (default: model.npz)")
-    parser.add_argument("--box", action="store_true", help="perturbed inputs stay in the pixel box")
     for field in fields(Training):
         if field.type is bool:
             parser.add_argument(f"--{field.name}", action="store_true")
-        elif field.name != "bounds":
+        else:
             parser.add_argument(
                 "--" + field.name.replace("_", "-"),
                 type=field.type,
@@ -36,7 +34,6 @@ def run(options):
         raise IsADirectoryError(f"--out: found the folder {options.out}, expected a file to write")
     source, digits = find_source(options), options.digits or (0, 1)
     X, y = datasets.load("train", digits, np.uint8, source)
-    options.bounds = PIXEL_BOX if options.box else None
     model = LinearClassifier(**{f.name: getattr(options, f.name) for f in fields(LinearClassifier)})
     about = {"name": source.name, "digits": list(digits), "sha256": source.sha256}
     model.fit(X, y, callbacks=[LossLogger()], trained_on=about)

@@ -7,7 +7,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
 from numlin.attacks import attack, minimal_perturbation, robust_accuracy
-from numlin.balls import LINF
+from numlin.balls import LINF, LINF_BOX
 from numlin.figures.style import (
     COLOURS,
     GREY,
@@ -162,8 +162,7 @@ def free_and_boxed_attack(article):
     rows, scores, names = [X], [], []
     for name in ("regular", "robust-0.2"):
         model = article.runs[name].model
-        attacked = attack(model.w, model.b, X, y, BOX_EPS)
-        rows += [attacked.X_adv, attacked.X_adv_box]
+        rows += [attack(model.w, model.b, X, y, BOX_EPS, ball).X_adv for ball in (LINF, LINF_BOX)]
         scores += [moved @ model.w + model.b for moved in rows[-2:]]
         names += [(name, "any value"), (name, "within [0, 1]")]
     cells = np.reshape(rows, (len(rows), len(y), 28, 28))

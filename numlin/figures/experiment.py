@@ -25,6 +25,7 @@ from numlin.figures.style import (
     weight_bar,
     weight_image,
 )
+from numlin.objective import is_error
 from numlin.studies.article import ATTACK_EPS
 
 
@@ -217,7 +218,7 @@ def wrong_scores(article):
 
 def _ridge(axes, eps, margin, y, at):
     """One density of the fooled scores at height eps, each digit on its side of the boundary."""
-    wrong = margin <= 0
+    wrong = is_error(margin)
     sides = [density(-margin[wrong & (y == sign)], at) for sign in (-1, 1)]
     peak = max(side.max() for side in sides) or 1.0
     for sign, side, colour in zip((1, -1), sides, DIGIT_COLOURS, strict=True):

@@ -1,7 +1,12 @@
-"""One SGD epoch, twice: `reference` in plain NumPy, `compiled` in Numba, the same arguments.
+"""One epoch of SGD, three times, with the same arguments and the same result.
 
-Losses and balls travel to the kernels as integers, their places in the tuples below, so that
-one compiled kernel serves all of them: a code is a branch per sample, never per feature.
+`reference` is the explanation, in NumPy; `plain` the same loop over numbers, which Numba
+compiles: the first rung; `compiled` the fast kernel, whose docstring says what it adds.
+`screening` lets it leave out rows that provably contribute nothing.
+
+`arguments` is the one place where a call is put together: `sgd_epoch(*arguments(...))`. Losses
+and balls travel as integers, so that one compiled kernel serves all of them: a code is a branch
+per sample, never per feature. An unknown code gives a loss of NaN.
 """
 
 from importlib import import_module
@@ -9,12 +14,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-LOSSES = ("hinge", "squared-hinge", "logistic")
-BALLS = ("linf", "l2", "l1", "linf-box")
-HINGE, SQUARED_HINGE, LOGISTIC = range(3)
-LINF, L2, L1, LINF_BOX = range(4)
+from numlin.balls import LINF
+from numlin.losses import HINGE, LOSSES
 
 ENGINES = {"numba": "numlin.kernels.compiled", "numpy": "numlin.kernels.reference"}
+LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
+BALL_CODES = {name: code for code, name in enumerate(("linf", "l2", "l1", "linf-box"))}
 
 
 def load(engine):
@@ -22,23 +27,60 @@ def load(engine):
     return import_module(ENGINES[engine])
 
 
-def codes(loss, norm, boxed):
-    """The integers by which kernels know a loss and a ball."""
-    return LOSSES.index(loss), BALLS.index(norm + "-box" if boxed else norm)
+class Samples(NamedTuple):
+    """X (n_samples, n_features), float64, float32 or uint8 in 255ths, and y (n_samples,) int8."""
+
+    X: np.ndarray
+    y: np.ndarray
 
 
-def frozen(array):
-    """Read-only view of `array` (n, ...) as a plain, contiguous ndarray, copied only if it was not.
+class Visits(NamedTuple):
+    """Rows in the order to visit, `order` (n_visits,), and `ahead`, those to start reading.
 
-    Numba compiles a kernel once per argument type, and a read-only array, a writable one and a
-    memory map are three types. Frozen, they are one: one compilation, any storage.
+    Called slice by slice, cut between batches, an epoch has the same result bit for bit. `ahead`
+    (n,) is a hint that changes no result: one row at each visit, the last one from then on; if it
+    is empty, what is visited a few visits later.
     """
-    view = np.ascontiguousarray(array).view(np.ndarray)
-    view.flags.writeable = False
-    return view
+
+    order: np.ndarray
+    ahead: np.ndarray
 
 
-NOTHING_AHEAD = frozen(np.empty(0, np.int64))  # the kernel looks ahead in the order itself
+class Risk(NamedTuple):
+    """What is minimised: the radius `eps` in pixel units, and the codes of loss and ball."""
+
+    eps: float
+    loss: int
+    ball: int
+
+
+class Steps(NamedTuple):
+    """How: `learning_rate` (n_batches,) float64 of each batch, the last of which may be shorter.
+
+    `mean` divides a gradient by the length of the batch; else it is the sum. `proximal`
+    soft-thresholds instead of stepping along eps v (ball linf only).
+    """
+
+    learning_rate: np.ndarray
+    batch_size: int
+    mean: bool
+    proximal: bool
+
+
+class Workspace(NamedTuple):
+    """What an epoch changes in place.
+
+    `w` (n_features,), float32 or float64, the weights. On return `grad_w` like w is the
+    subgradient of the last batch, before its step, and `score` (batch_size,) like w has the
+    w.x_i + b of that batch (its first entries if it was shorter; rows that were skipped leave
+    their entry as it was). `iterate_sum` (n_features + 1,) float64, or (0,): (w, b) after each
+    batch is added to it.
+    """
+
+    w: np.ndarray
+    grad_w: np.ndarray
+    score: np.ndarray
+    iterate_sum: np.ndarray
 
 
 class Screen(NamedTuple):
@@ -56,6 +98,57 @@ class Screen(NamedTuple):
     rounding: float
 
 
+class Arguments(NamedTuple):
+    """All that `sgd_epoch` takes, in its order; `b` is the bias to start from."""
+
+    samples: Samples
+    visits: Visits
+    risk: Risk
+    steps: Steps
+    workspace: Workspace
+    b: float
+    screen: Screen
+
+
+def frozen(array):
+    """Read-only view of `array` (n, ...) as a plain, contiguous ndarray, copied only if it was not.
+
+    Numba compiles a kernel once per argument type, and a read-only array, a writable one and a
+    memory map are three types. Frozen, they are one: one compilation, any storage.
+    """
+    view = np.ascontiguousarray(array).view(np.ndarray)
+    view.flags.writeable = False
+    return view
+
+
+NOTHING_AHEAD = frozen(np.empty(0, np.int64))
+NOTHING_SUMMED = np.empty(0)
+
+
 def no_screen(w):
     """The Screen with which a kernel reads every row; w (n_features,) gives the type."""
     return Screen(np.empty(0), np.empty(0), w[:0].copy(), np.zeros((4, 2)), 0.0)
+
+
+def arguments(X, y, w, b, order, learning_rate, batch_size, *, eps=0.0, loss=HINGE, ball=LINF,
+              mean=True, proximal=False, ahead=NOTHING_AHEAD, grad_w=None, score=None,
+              iterate_sum=NOTHING_SUMMED, screen=None):  # fmt: skip
+    """The `Arguments` of an epoch; those left out are regular hinge training, nothing recorded.
+
+    X (n_samples, n_features), y (n_samples,), w (n_features,); `loss` a Loss, `ball` a Ball that
+    the kernels search themselves. For the rest see the groups above.
+    """
+    return Arguments(
+        Samples(frozen(X), frozen(y)),
+        Visits(frozen(order), frozen(ahead)),
+        Risk(float(eps), LOSS_CODES[loss.name], BALL_CODES[ball.name]),
+        Steps(frozen(learning_rate), batch_size, mean, proximal),
+        Workspace(
+            w,
+            np.empty_like(w) if grad_w is None else grad_w,
+            np.empty(batch_size, w.dtype) if score is None else score,
+            iterate_sum,
+        ),
+        float(b),
+        no_screen(w) if screen is None else screen,
+    )

@@ -27,8 +27,8 @@ All four sums of `dot_four` are taken in the same order, so how rows are grouped
 the result. `dot` may round otherwise: which of the two scores a row depends on the arguments of
 the epoch alone, never on the state of training.
 
-Vectors are in the type of w (float32 or float64), scalars (b, margin, loss) in float64. The
-explanation of what is computed is in reference.py, that of skipping rows in screening.py.
+What is computed is explained in reference.py, and written out loop by loop in plain.py; how rows
+are skipped, in screening.py.
 """
 
 import math
@@ -36,8 +36,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from numlin.kernels import L1, L2, LINF, LINF_BOX, LOGISTIC, SQUARED_HINGE
+from numlin.kernels import LOSS_CODES
 from numlin.kernels.jit import jit, prefetch, wide_vectors
+from numlin.kernels.plain import (
+    L2,
+    LINF_BOX,
+    add_iterate,
+    clip,
+    dual_norm,
+    loss_and_slope,
+    sign_times,
+    update_weights,
+)
+from numlin.losses import LOSSES
+from numlin.support.arguments import WHITE
 
 CACHE_LINE = 64  # bytes
 ROWS_AHEAD = 8  # 25 kB of float32; anything from 4 to 24 does as well
@@ -46,25 +58,11 @@ GROUP = 4  # rows scored at a time: 16 accumulators, which AVX-512 has registers
 BLOCK, BLOCK_BYTES = 64, 2**19  # most that is scored before any of it is added
 LOOK_AHEAD = 32  # rows scored together where batches are shorter: more are wasted when w moves
 
-ZERO = np.float32(0)  # beside a float32 it leaves a float32, unlike 0
+# Codes of the losses that a margin of 1 or more costs nothing.
+FLAT = tuple(code for name, code in LOSS_CODES.items() if LOSSES[name].flat)
 
 PATH, REACH, CREDIT, LIMIT = range(4)  # rows of Screen.bounds
 ROUND_UP = 1 + 1e-9  # covers millions of float64 roundings
-
-
-@jit
-def loss_and_slope(margin, loss):
-    """Loss of one margin and its derivative; a NaN comes out as a NaN."""
-    if loss == LOGISTIC:
-        decay = math.exp(-abs(margin))
-        slope = -decay / (1 + decay) if margin > 0 else -1 / (1 + decay)
-        return math.log1p(decay) + max(0.0, -margin), slope
-    gap = 1 - margin
-    if gap <= 0:
-        return 0.0, 0.0
-    if loss == SQUARED_HINGE:
-        return gap * gap, -2 * gap
-    return gap, -1.0
 
 
 @jit
@@ -102,25 +100,13 @@ def dot_four(X, g, h, i, k, w):
 
 
 @jit
-def add(grad_w, step, X, i):
-    """grad_w += step * X[i]"""
+def add(grad_w, weight, X, i):
+    """grad_w += weight * X[i]"""
     wide_vectors()
     real = grad_w.dtype.type
-    step = real(step)
+    weight = real(weight)
     for j in range(grad_w.size):
-        grad_w[j] += step * real(X[i, j])
-
-
-@jit
-def sign_times(step, weight):
-    """step * sign(weight), with sign(0) = 0"""
-    return step if weight > 0 else (-step if weight < 0 else ZERO)
-
-
-@jit
-def clip(pixel, white):
-    """The pixel moved into the box [0, white]; a NaN stays."""
-    return ZERO if pixel < 0 else (white if pixel > white else pixel)
+        grad_w[j] += weight * real(X[i, j])
 
 
 @jit
@@ -134,83 +120,18 @@ def dot_in_box(X, i, w, shift, white):
 
 
 @jit
-def add_in_box(grad_w, step, X, i, w, shift, white):
-    """grad_w += step * x_adv for the worst x_adv = clip(X[i] - shift * sign(w))"""
+def add_in_box(grad_w, weight, X, i, w, shift, white):
+    """grad_w += weight * x_adv for the worst x_adv = clip(X[i] - shift * sign(w))"""
     real = w.dtype.type
-    shift, white, step = real(shift), real(white), real(step)
+    shift, white, weight = real(shift), real(white), real(weight)
     for j in range(w.size):
-        grad_w[j] += step * clip(real(X[i, j]) - sign_times(shift, w[j]), white)
-
-
-@jit
-def dual_norm(w, ball):
-    """How far a margin drops per unit of eps; 0 in the box, where the pixels carry the drop."""
-    total = 0.0
-    if ball == LINF:
-        for j in range(w.size):
-            total += abs(w[j])
-    elif ball == L2:
-        for j in range(w.size):
-            total += float(w[j]) * w[j]
-        total = math.sqrt(total)
-    elif ball == L1:
-        for j in range(w.size):
-            total = max(total, abs(w[j]))
-    return total
-
-
-@jit
-def add_dual_norm(grad_w, step, w, ball, norm):
-    """grad_w += step * (a subgradient of ||w|| in the norm dual to the ball)"""
-    real = grad_w.dtype.type
-    if ball == LINF:
-        for j in range(w.size):
-            grad_w[j] += sign_times(real(step), w[j])
-    elif ball == L2 and norm > 0:
-        step = real(step / norm)
-        for j in range(w.size):
-            grad_w[j] += step * w[j]
-    elif ball == L1:
-        for j in range(w.size):
-            if abs(w[j]) == norm:
-                grad_w[j] += sign_times(real(step), w[j])
-                break
-
-
-@jit
-def descend(w, grad_w, rate):
-    """w -= rate * grad_w"""
-    rate = w.dtype.type(rate)
-    for j in range(w.size):
-        w[j] -= rate * grad_w[j]
-
-
-@jit
-def descend_and_shrink(w, grad_w, rate, pull):
-    """Step along grad_w, then soft-threshold by rate*pull; completes the subgradient in grad_w."""
-    real = w.dtype.type
-    rate, pull, threshold = real(rate), real(pull), real(rate * pull)
-    for j in range(w.size):
-        moved = w[j] - rate * grad_w[j]
-        grad_w[j] += sign_times(pull, w[j])
-        w[j] = ZERO if abs(moved) <= threshold else moved - sign_times(threshold, moved)
-
-
-@jit
-def step(w, grad_w, rate, pull, ball, norm, proximal):
-    """Complete the subgradient in grad_w by pull * (that of the dual norm), and step against it."""
-    if proximal:
-        descend_and_shrink(w, grad_w, rate, pull)
-    else:
-        if pull > 0:
-            add_dual_norm(grad_w, pull, w, ball, norm)
-        descend(w, grad_w, rate)
+        grad_w[j] += weight * clip(real(X[i, j]) - sign_times(shift, w[j]), white)
 
 
 @jit
 def row_norms(X):
     """||x|| of each row, for pixels in [0, 1]; NaN (never skipped) where a pixel is negative."""
-    white = 255.0 if X.itemsize == 1 else 1.0
+    white = float(WHITE) if X.itemsize == 1 else 1.0
     norms = np.empty(X.shape[0])
     for i in range(X.shape[0]):
         total, lowest = 0.0, 0.0
@@ -367,30 +288,26 @@ def note_scores(block, count, b, white, tail, score, screen):
 
 
 @jit
-def sgd_epoch(
-    X,
-    y,
-    order,
-    ahead,
-    w,
-    b,
-    eps,
-    loss,
-    ball,
-    learning_rate,
-    batch_size,
-    mean,
-    proximal,
-    score,
-    grad_w,
-    iterate_sum,
-    screen,
-):
-    """One epoch of SGD; changes w, score, grad_w, iterate_sum, screen. See reference.sgd_epoch."""
-    white = 255.0 if X.itemsize == 1 else 1.0  # what a white pixel is in X
+def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
+    """One epoch of SGD; changes the workspace and the screen. See reference.sgd_epoch.
+
+    Three places in the order move along, and `visit` counts the active rows of the block used up:
+
+        first          done                scored
+          |--- in grad_w --|--- in the block ---|--- not looked at yet ---
+          |------------- batch -------------|
+
+    When w moves, at the end of a batch, what is in the block beyond it is void and scored again.
+    """
+    (X, y), (order, ahead), (eps, loss, ball) = samples, visits, risk
+    learning_rate, batch_size, mean, proximal = steps
+    w, grad_w, score, iterate_sum = workspace
+    white = float(WHITE) if X.itemsize == 1 else 1.0  # what a white pixel is in X
     screening, boxed = screen.floor.size > 0, ball == LINF_BOX
+    # In the box the margin that counts is yet to come when a block is scored.
+    all_of_them = boxed or loss not in FLAT
     # Where a batch of a few is likely to move w, what is scored beside it is likely to be wasted.
-    singly = batch_size < GROUP and (eps > 0 or loss == LOGISTIC)
+    singly = batch_size < GROUP and (eps > 0 or loss not in FLAT)
     tail = (learning_rate.size - 1) * batch_size
     n_visits = min(order.size, tail + batch_size)
     block_size = max(GROUP, min(BLOCK, BLOCK_BYTES // (X.shape[1] * X.itemsize)))
@@ -422,13 +339,11 @@ def sgd_epoch(
                 scored = min(scored + block_size, max(last, first + look_ahead), n_visits)
                 look_ahead = min(2 * look_ahead, LOOK_AHEAD)
                 count = choose_rows(block, y, order, done, scored, screen)
-                skipped += scored - done - count
                 score_rows(block, count, X, ahead, w, singly)
-                # In the box the margin that counts is yet to come.
-                all_of_them = boxed or loss == LOGISTIC
                 n_active = find_active(block, count, b, eps * norm, white, all_of_them)
                 if boxed:
                     worsen_in_box(block, count, X, w, b, eps, white)
+                skipped += scored - done - count
                 if screening or scored > tail:
                     note_scores(block, count, b, white, tail, score, screen)
                 visit = 0
@@ -451,12 +366,11 @@ def sgd_epoch(
                 visit += 1
         loss_sum += batch_loss
         if w_moved:
-            step(w, grad_w, learning_rate[batch], -share * eps * slope_sum, ball, norm, proximal)
-            b -= learning_rate[batch] * grad_b
+            rate, pull = learning_rate[batch], -share * eps * slope_sum
+            update_weights(w, grad_w, rate, pull, ball, norm, proximal)
+            b -= rate * grad_b
         if iterate_sum.size > 0:
-            for j in range(w.size):
-                iterate_sum[j] += w[j]
-            iterate_sum[w.size] += b
+            add_iterate(iterate_sum, w, b)
     return b, grad_b, loss_sum, mistakes, n_visits - skipped
 
 

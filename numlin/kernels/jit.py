@@ -1,8 +1,23 @@
-"""The one place for Numba's options."""
+"""The one place for Numba's options, and for what makes stored machine code stale."""
+
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
 
 from numba import config, njit, types
 from numba.core import cgutils
+from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    [
+        *(ROOT / "kernels").glob("*.py"),
+        *(ROOT / "optimum").glob("*.py"),
+        *(ROOT / name for name in ("losses.py", "balls.py", "support/arguments.py")),
+    ]
+)
+STAMP = sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()
 
 # What the compiler may assume about floating point, flag by flag:
 #   reassoc   a sum may be split into independent partial sums: without it a dot product is
@@ -16,20 +31,29 @@ FASTMATH = {"reassoc", "contract", "nsz"}
 OPTIONS = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
 
 
+class _Cache(FunctionCache):
+    """Numba's store of machine code, stale as soon as anything in `SOURCES` changes.
+
+    Numba renews it when the file of the function itself changes; but a kernel takes constants,
+    options and other kernels from files beside its own, and must never run with old ones.
+    """
+
+    def __init__(self, function):
+        super().__init__(function)
+        self._cache_file._source_stamp = STAMP
+
+
 def jit(function):
     """Compile `function` when first called; keep the machine code on disk where possible.
 
     Numba stores it in ``__pycache__`` beside the source, else in the user's cache directory
     (``$NUMBA_CACHE_DIR`` goes first). Where none can be written, each process compiles anew.
-
-    The stored code is renewed when the file of `function` changes, but not when a function that
-    it calls in another file does: a kernel keeps its callees in its own file (but for the hints
-    to the compiler below).
     """
-    try:
-        return njit(cache=True, **OPTIONS)(function)
-    except RuntimeError:
-        return njit(**OPTIONS)(function)
+    dispatcher = njit(**OPTIONS)(function)
+    if not config.DISABLE_JIT:
+        with suppress(RuntimeError):  # no folder to write to
+            dispatcher._cache = _Cache(function)
+    return dispatcher
 
 
 @intrinsic

@@ -12,6 +12,7 @@ import numpy as np
 
 from numlin.optimum.pivots import BELOW, ON, OPTIMAL, Tableau
 from numlin.optimum.simplex import descend, tableau
+from numlin.support.arguments import white
 
 SUBSAMPLE = 8
 SMALL = 2000  # so many samples make one tableau
@@ -74,7 +75,7 @@ class Corner:
 
 def scale(X):
     """What makes a pixel of X (n_samples, n_features) out of an element: 1/255 for uint8."""
-    return 1 / 255 if X.dtype == np.uint8 else 1.0
+    return 1 / white(X)
 
 
 def search(problem, v, basis, budget):

@@ -14,7 +14,7 @@ from string import Template
 import numpy as np
 
 from numlin.figures import FIGURES
-from numlin.objective import score
+from numlin.objective import is_error, score
 from numlin.support.environment import environment
 from numlin.support.files import replacing
 
@@ -88,7 +88,7 @@ def selection(article):
         chosen = []
         for margin in margins:
             rising = own[np.argsort(margin[own], kind="stable")]
-            wrong = np.count_nonzero(margin[own] <= 0)
+            wrong = np.count_nonzero(is_error(margin[own]))
             chosen += [*rising[: min(wrong, 3)], *rising[wrong : wrong + 1]]
         chosen += [*own[np.linspace(0, len(own) - 1, min(PER_DIGIT, len(own))).astype(int)]]
         rows += sorted([*dict.fromkeys(chosen)][:PER_DIGIT], key=nearest.__getitem__)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numlin.attacks import radii, robust_accuracy
-from numlin.balls import LINF, PIXEL_BOX, Ball
+from numlin.balls import LINF, LINF_BOX
 from numlin.callbacks import BatchMetrics, EpochMetrics, GradientCollector, WeightSnapshots
 from numlin.data import datasets
 from numlin.model import LinearClassifier
@@ -27,7 +27,6 @@ from numlin.support.environment import environment
 from numlin.support.files import write_json
 from numlin.support.progress import Progress
 
-LINF_BOX = Ball("linf", PIXEL_BOX)
 ATTACK_EPS = np.arange(101) / 200
 TABLE_EPS = (0.1, 0.2, 0.3)
 PROTOCOL = {

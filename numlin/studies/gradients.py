@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numlin import kernels
-from numlin.balls import BALLS
+from numlin.balls import BALLS, LINF
 from numlin.gradcheck import Verdict, check_gradient
 from numlin.losses import LOSSES
 from numlin.objective import kinks, objective, score, subgradient
@@ -103,30 +103,13 @@ def _gradient(engine, w, b, X, y, eps, loss, ball):
     """grad_w (n_features,) and grad_b as the engine computes them."""
     if engine == "numpy":
         return subgradient(w, b, X, y, eps, loss, ball)
-    name = ball.norm if ball.bounds is None else ball.norm + "-box"
-    if name not in kernels.BALLS:
-        X, eps, name = np.clip(X + ball.delta(w, X, y, eps), *ball.bounds), 0.0, "linf"
-    grad_w = np.empty_like(w)
-    _, grad_b, *_ = kernels.load(engine).sgd_epoch(
-        kernels.frozen(X),
-        kernels.frozen(y.astype(np.int8)),
-        kernels.frozen(np.arange(len(y))),
-        kernels.NOTHING_AHEAD,
-        w.copy(),
-        float(b),
-        float(eps),
-        kernels.LOSSES.index(loss.name),
-        kernels.BALLS.index(name),
-        kernels.frozen(np.zeros(1)),
-        len(y),
-        True,
-        False,
-        np.empty(len(y)),
-        grad_w,
-        np.empty(0),
-        kernels.no_screen(w),
+    if ball.name not in kernels.BALL_CODES:
+        X, eps, ball = np.clip(X + ball.delta(w, X, y, eps), *ball.bounds), 0.0, LINF
+    one_batch = kernels.arguments(
+        X, y, w.copy(), b, np.arange(len(y)), np.zeros(1), len(y), eps=eps, loss=loss, ball=ball
     )
-    return grad_w, grad_b
+    _, grad_b, *_ = kernels.load(engine).sgd_epoch(*one_batch)
+    return one_batch.workspace.grad_w, grad_b
 
 
 def table(rows):

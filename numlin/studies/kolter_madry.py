@@ -15,11 +15,11 @@ from pathlib import Path
 
 import numpy as np
 
-from numlin.balls import LINF, PIXEL_BOX, Ball
+from numlin.balls import LINF, LINF_BOX
 from numlin.data import datasets
 from numlin.losses import LOGISTIC
 from numlin.model import LinearClassifier
-from numlin.objective import robust_margin
+from numlin.objective import is_error, robust_margin
 from numlin.studies.clock import Clock
 from numlin.support.arguments import check_number
 from numlin.support.environment import environment
@@ -165,12 +165,10 @@ def _rows(name, model, X, y):
         training: (model.errors_[-1], model.losses_[-1]),
         f"{name}, clean test": _error_and_loss(model, X, y, 0.0, LINF),
         f"{name}, attacked": _error_and_loss(model, X, y, EPS, LINF),
-        f"{name}, attacked in the pixel box": _error_and_loss(
-            model, X, y, EPS, Ball("linf", PIXEL_BOX)
-        ),
+        f"{name}, attacked in the pixel box": _error_and_loss(model, X, y, EPS, LINF_BOX),
     }
 
 
 def _error_and_loss(model, X, y, eps, ball):
     margin = robust_margin(model.w, model.b, X, y, eps, ball)
-    return np.mean(margin <= 0), LOGISTIC.value(margin).mean()
+    return np.mean(is_error(margin)), LOGISTIC.value(margin).mean()

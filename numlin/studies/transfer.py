@@ -14,7 +14,7 @@ import numpy as np
 from numlin.attacks import attack
 from numlin.data import datasets
 from numlin.model import LinearClassifier
-from numlin.objective import score
+from numlin.objective import error_rate
 from numlin.studies.article import PROTOCOL
 from numlin.studies.clock import Clock
 from numlin.support.environment import environment
@@ -116,7 +116,7 @@ def run(source, digits=(0, 1), seed=0, engine="numba", eps=EPS):
     clock.lap("train")
 
     def error(model, images):
-        return np.mean(y_test * score(model.w, model.b, images) <= 0)
+        return error_rate(model.w, model.b, images, y_test)
 
     def attacked(model):
         return attack(model.w, model.b, X_test, y_test, eps).X_adv

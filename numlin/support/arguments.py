@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+WHITE = 255  # a white pixel of raw uint8 data; floating-point pixels are 1 there
+
 
 def check_choice(name, found, choices):
     """Raise ValueError unless `found` is one of `choices`."""
@@ -116,10 +118,15 @@ def check_classes(labels):
     return classes, (2 * place - 1).astype(np.int8)
 
 
+def white(X):
+    """What a white pixel is in `X` (n_samples, n_features): 255 for uint8, else 1."""
+    return WHITE if X.dtype == np.uint8 else 1
+
+
 def pixels(X, dtype):
     """`X` (n_samples, n_features) in a floating type: uint8 pixels become x / 255, others stay."""
     if X.dtype == np.uint8:
-        return np.divide(X, 255, dtype=dtype)
+        return np.divide(X, WHITE, dtype=dtype)
     return X.astype(dtype, copy=False)
 
 
