@@ -39,14 +39,17 @@ class LinearClassifier(sgd.Training):
     >>> model = numlin.LinearClassifier(eps=0.1, learning_rate=0.01).fit(X, y)  # doctest: +SKIP
     """
 
+    # A model is itself, as estimators are: not every model of the same parameters.
+    __eq__, __hash__ = object.__eq__, object.__hash__
+
     def fit(self, X, y, callbacks=(), trained_on=None):
         """Train on `X` (n_samples, n_features) and labels `y` (n_samples,) of any two values.
 
         `trained_on`, a dict of JSON values, is remembered and saved with the model.
         """
-        X, (self.classes_, signs) = np.asarray(X), check_classes(y)
+        X, (classes, signs) = np.asarray(X), check_classes(y)
         result = sgd.fit(X, signs, self, callbacks)
-        self.coef_ = result.w[None, :]
+        self.classes_, self.coef_ = classes, result.w[None, :]
         self.intercept_ = np.array([result.b], result.w.dtype)
         self.losses_, self.errors_ = result.losses, result.errors
         self.trained_on_ = {"n_samples": len(X), **(trained_on or {})}

@@ -126,6 +126,13 @@ class Fit(NamedTuple):
     errors: np.ndarray
     rows_read: np.ndarray
 
+    def __repr__(self):
+        return (
+            f"Fit({self.w.size} weights, b = {self.b:.6g}, {len(self.losses)} epochs: loss "
+            f"{self.losses[0]:.6g} -> {self.losses[-1]:.6g}, error {self.errors[0]:.2%} -> "
+            f"{self.errors[-1]:.2%})"
+        )
+
 
 class DivergenceError(ArithmeticError):
     """Training left the finite numbers."""
@@ -161,7 +168,7 @@ def fit(X, y, training=None, callbacks=()):
     training = training or Training()
     training.validate()
     X = check_inputs(X)
-    return _fit(X, check_signs(y, len(X)), training, callbacks)
+    return _fit(X, check_signs(y, len(X)), training, list(callbacks))
 
 
 def fit_many(jobs, n_threads=None):

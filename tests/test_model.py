@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numlin.model import FORMAT, LinearClassifier
-from numlin.sgd import fit
+from numlin.sgd import DivergenceError, fit
 
 
 def test_it_learns_what_fit_learns(blobs):
@@ -193,3 +193,18 @@ def test_parameters_can_be_read_and_changed_by_name():
     assert (model.get_params()["eps"], model.batch_size) == (0.3, 7)
     with pytest.raises(ValueError, match="epsilon: no such parameter"):
         model.set_params(epsilon=0.3)
+
+
+def test_a_refit_that_fails_leaves_the_model_as_it_was(blobs):
+    X, y = blobs
+    model = LinearClassifier(n_epochs=2, engine="numpy").fit(X, np.where(y > 0, "zero", "one"))
+    before = model.predict(X)
+    model.set_params(loss="squared-hinge", learning_rate=1e300, n_epochs=50)
+    with pytest.raises(DivergenceError):
+        model.fit(X, y)
+    assert (model.predict(X) == before).all() and model.classes_.tolist() == ["one", "zero"]
+
+
+def test_a_model_equals_itself_only_and_can_be_a_key(blobs):
+    one, other = LinearClassifier(), LinearClassifier()
+    assert one == one and one != other and len({one, other}) == 2

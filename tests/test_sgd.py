@@ -444,3 +444,15 @@ def test_on_mnist_the_engines_agree_over_an_epoch_to_1e_12(mnist):
     reference, compiled = (fit(X, y, Training(**one_epoch, engine=engine)) for engine in ENGINES)
     np.testing.assert_allclose(compiled.w, reference.w, rtol=0, atol=1e-12)
     assert compiled.b == pytest.approx(reference.b, abs=1e-12)
+
+
+def test_callbacks_may_come_from_an_iterator(blobs):
+    metrics = [BatchMetrics(), EpochMetrics(train=blobs)]
+    fit(*blobs, training(engine="numpy"), (callback for callback in metrics))
+    assert len(metrics[0].loss) == 3 * 4 and len(metrics[1].history["train_loss"]) == 3
+
+
+def test_a_fit_shows_itself_in_a_line_or_two(blobs):
+    found = fit(*blobs, training(engine="numpy"))
+    assert repr(found).startswith("Fit(12 weights, b = ") and len(repr(found)) < 120
+    assert f"loss {found.losses[0]:.6g} -> {found.losses[-1]:.6g}" in repr(found)

@@ -1,7 +1,6 @@
 """Fetch a file whose size and sha256 are known from the first mirror that serves it."""
 
 import hashlib
-import queue
 import threading
 import time
 import urllib.request
@@ -76,25 +75,20 @@ def fetch(name, destination, n_bytes, sha256, mirrors=MIRRORS, timeout=10.0):
 
 def _get(mirror, name, n_bytes, sha256, timeout):
     """The file as bytes, read in a thread, because a host look-up cannot be cut short otherwise."""
-    chunks = queue.SimpleQueue()
-    pump = threading.Thread(target=_pump, args=(mirror + name, n_bytes, timeout, chunks))
-    pump.daemon = True
-    pump.start()
-    body, started = bytearray(), time.monotonic()
+    body, trouble, started = bytearray(), [], time.monotonic()
+    reader = threading.Thread(
+        target=_read, args=(mirror + name, n_bytes, timeout, body, trouble), daemon=True
+    )
+    reader.start()
     with Progress(f"downloading {name}", n_bytes) as progress:
-        while True:
-            left = started + timeout + len(body) / SLOWEST - time.monotonic()
-            try:
-                chunk = chunks.get(timeout=max(left, 0))
-            except queue.Empty:
-                seconds = time.monotonic() - started
-                raise DownloadError(f"stalled: {len(body):,} bytes in {seconds:.1f} s") from None
-            if isinstance(chunk, Exception):
-                raise chunk
-            if not chunk:
-                break
-            body += chunk
-            progress.advance(len(chunk), f"from {mirror}")
+        while reader.is_alive():
+            reader.join(0.05)
+            progress.advance(len(body) - progress.done, f"from {mirror}")
+            seconds = time.monotonic() - started
+            if seconds > timeout + len(body) / SLOWEST:
+                raise DownloadError(f"stalled: {len(body):,} bytes in {seconds:.1f} s")
+    if trouble:
+        raise trouble[0]
     if len(body) != n_bytes:
         found = f"{len(body):,}" if len(body) < n_bytes else "more"
         raise DownloadError(f"sent {found} bytes, expected {n_bytes:,}")
@@ -104,17 +98,14 @@ def _get(mirror, name, n_bytes, sha256, timeout):
     return body
 
 
-def _pump(url, n_bytes, timeout, chunks):
-    """Put the body in `chunks`, up to one byte too many, then b""; or the error that ended it."""
+def _read(url, n_bytes, timeout, body, trouble):
+    """Append what the address sends to `body`, at most one byte too many; or note the trouble."""
     try:
         with urllib.request.urlopen(url, timeout=timeout) as response:
-            left = n_bytes + 1
-            while chunk := response.read1(min(left, CHUNK)):
-                left -= len(chunk)
-                chunks.put(chunk)
-        chunks.put(b"")
+            while chunk := response.read1(min(n_bytes + 1 - len(body), CHUNK)):
+                body += chunk
     except HTTPError as error:
         error.close()
-        chunks.put(error)
+        trouble.append(error)
     except Exception as error:
-        chunks.put(error)
+        trouble.append(error)
