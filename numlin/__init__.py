@@ -1,14 +1,21 @@
 """numlin: regular and adversarially robust linear classification, from scratch and exact.
 
-Reading order: `losses`, `balls`, `objective` are the mathematics in NumPy; `kernels` is one
-epoch of SGD, plain and compiled; `sgd` the loop above it; `model` the estimator; `attacks` the
-exact adversary; `studies` the published experiments run again.
+The root modules are the textbook: the objective, its gradient, training, the attack. Everything
+else has a folder; the README's section "Where things are" is the order in which to read them.
 
 The names below load when first used, so that importing numlin loads neither Numba nor
 matplotlib.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what editors and type checkers see
+    from numlin.attacks import attack, minimal_perturbation, radii, robust_accuracy
+    from numlin.balls import Ball
+    from numlin.data.datasets import load
+    from numlin.model import LinearClassifier
+    from numlin.sgd import Training, fit, fit_many
 
 __version__ = "0.1.0"
 
@@ -24,7 +31,19 @@ _HOMES = {
     "radii": "attacks",
     "robust_accuracy": "attacks",
 }
-__all__ = ["__version__", *_HOMES]
+__all__ = [
+    "Ball",
+    "LinearClassifier",
+    "Training",
+    "__version__",
+    "attack",
+    "fit",
+    "fit_many",
+    "load",
+    "minimal_perturbation",
+    "radii",
+    "robust_accuracy",
+]
 
 
 def __getattr__(name):

@@ -1,5 +1,7 @@
 """The pages beside the code say what the code does."""
 
+import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ import pytest
 
 from numlin.commands import COMMANDS
 from numlin.figures import FIGURES
+from numlin.kernels.jit import SOURCES
 
 ROOT = Path(__file__).parent.parent
 
@@ -29,7 +32,59 @@ def test_every_command_is_in_the_readme_and_has_help(command):
     assert subprocess.run(run, capture_output=True, check=True).stdout
 
 
+def reading_order():
+    """{room: its row in the README's map}; a room is a file or folder of numlin/."""
+    table = (ROOT / "README.md").read_text().split("| file | what is in it |")[1].split("\n\n")[0]
+    rows = [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in table.splitlines()[2:]]
+    return {name.strip("/"): k for k, names in enumerate(rows) for name in names}
+
+
 def test_every_source_file_is_in_the_readmes_map():
-    readme = (ROOT / "README.md").read_text()
-    for path in sorted((ROOT / "numlin").glob("[!_]*")):
-        assert path.name in readme, f"{path.name} is missing from the README's map of the source"
+    rooms = {path.name for path in (ROOT / "numlin").glob("[!_]*") if path.name != "py.typed"}
+    assert rooms == {name for name in reading_order() if "bench" not in name}
+
+
+def test_imports_only_go_up_the_readmes_reading_order():
+    order = reading_order()
+    for path in sorted((ROOT / "numlin").rglob("*.py")):
+        room = path.relative_to(ROOT / "numlin").parts[0]
+        if room.startswith("__"):
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [f"{node.module}.{alias.name}" for alias in node.names]
+            else:
+                continue
+            for name in names:
+                top, _, rest = name.partition(".")
+                asked = next(
+                    (r for r in (rest.split(".")[0], f"{rest.split('.')[0]}.py") if r in order),
+                    None,
+                )
+                if top == "numlin" and asked:
+                    assert order[asked] <= order[room], f"{path} imports {name}, from further down"
+
+
+def test_whatever_reaches_compiled_code_makes_stored_machine_code_stale():
+    """Modules with kernels, and the modules that they import, are among the stamped sources."""
+    stamped = {path.relative_to(ROOT / "numlin").as_posix() for path in SOURCES}
+    kernels = [path for path in (ROOT / "numlin").rglob("*.py") if "\n@jit\n" in path.read_text()]
+    assert len(kernels) > 2
+    for path in kernels:
+        assert path.relative_to(ROOT / "numlin").as_posix() in stamped
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("numlin"):
+                place = node.module.replace(".", "/").removeprefix("numlin/")
+                assert {f"{place}.py", f"{place}/__init__.py"} & stamped, (path, node.module)
+
+
+def test_a_type_checker_knows_the_public_names_and_rejects_a_misspelt_parameter(tmp_path):
+    api = pytest.importorskip("mypy.api", reason="mypy is not installed: pip install '.[dev]'")
+    program = tmp_path / "program.py"
+    program.write_text("import numlin\nnumlin.LinearClassifier(eps=0.1)\nnumlin.Training(epz=3)\n")
+    options = ["--follow-imports=silent", "--ignore-missing-imports", "--cache-dir", str(tmp_path)]
+    found, complaint, code = api.run([*options, str(program)])
+    assert (code, complaint) == (1, "") and found.count("error") == 2, found
+    assert 'program.py:3: error: Unexpected keyword argument "epz" for "Training"' in found

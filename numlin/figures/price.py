@@ -4,7 +4,7 @@ from matplotlib.ticker import PercentFormatter
 
 from numlin.figures.style import figure, new_figure
 
-PRICE_FIGURES = {}
+PRICE_FIGURES: dict = {}
 MARGIN = {"color": "0.45", "linestyle": ":", "linewidth": 1.4}
 
 

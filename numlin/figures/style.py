@@ -59,7 +59,7 @@ STYLE = {
     "svg.hashsalt": "numlin",
     "svg.fonttype": "path",
 }
-FIGURES = {}
+FIGURES: dict = {}
 
 
 class Entry(NamedTuple):

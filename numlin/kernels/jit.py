@@ -9,6 +9,7 @@ from numba.core import cgutils
 from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
+NO_JIT = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]  # $NUMBA_DISABLE_JIT
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     [
@@ -50,7 +51,7 @@ def jit(function):
     (``$NUMBA_CACHE_DIR`` goes first). Where none can be written, each process compiles anew.
     """
     dispatcher = njit(**OPTIONS)(function)
-    if not config.DISABLE_JIT:
+    if not NO_JIT:
         with suppress(RuntimeError):  # no folder to write to
             dispatcher._cache = _Cache(function)
     return dispatcher
@@ -98,5 +99,5 @@ def _nothing(*arguments):
     """What a hint to the compiler comes to when nothing is compiled."""
 
 
-prefetch = _nothing if config.DISABLE_JIT else _llvm_prefetch
-wide_vectors = _nothing if config.DISABLE_JIT else _llvm_wide_vectors
+prefetch = _nothing if NO_JIT else _llvm_prefetch
+wide_vectors = _nothing if NO_JIT else _llvm_wide_vectors
