@@ -16,8 +16,12 @@ THREADS = {
 }
 """One thread for everybody: libraries read this when they load, so it is set before they do."""
 
+AGAINST = 15  # processes for each side
+HERE = Path(__file__).parent.parent
+
 GROUPS = {
     "kernels": "epochs of the kernels: implementation, storage, batch size, eps",
+    "ladder": "from the naive compiled loop to the fast kernel, rung by rung",
     "peers": "the same epoch by NumPy, scikit-learn, PyTorch and JAX",
     "many": "32 models on two threads against one by one",
     "screening": "rows read and time saved by exact screening",
@@ -30,39 +34,41 @@ GROUPS = {
 
 
 def main(argv=None):
-    """Run the groups asked for; exit code 1 if --compare finds a regression, 2 for an error."""
+    """Run the groups asked for; exit code 1 if a comparison finds a regression, 2 for an error."""
     options = _parser().parse_args(argv)
     os.environ.update(THREADS)
-    from bench import data, report
-    from bench.machine import environment
+    from bench import processes, report
     from bench.timing import WrongResult
     from numlin.support.files import write_json
 
-    chosen = list(GROUPS) if "all" in options.groups else options.groups
+    old, regressed = None, False
     try:
-        old = report.read(options.compare) if options.compare else None
+        if options.compare:
+            old = report.read(options.compare)
         if options.json:
             options.json.parent.mkdir(parents=True, exist_ok=True)
-        digits = data.load(options.data_dir)
-        result = {
-            "environment": environment(),
-            "quick": options.quick,
-            "data": digits.name,
-            "groups": {},
-        }
-        print(f"{digits.name}: {len(digits.y):,} rows, {result['environment']['cpu']}")
-        for group in chosen:
-            rows = import_module(f"bench.{group}").rows(digits, options)
-            result["groups"][group] = rows
-            print(report.show(group, rows), flush=True)
+        if options.against:
+            with processes.checkout(options.against) as there:
+                n = options.replicates or AGAINST
+                old, new = processes.measure([there, HERE], n, _child(options))
+        elif options.replicates or old:
+            n = options.replicates or max(len(old), processes.LEAST)
+            (new,) = processes.measure([HERE], n, _child(options))
+        else:
+            new = [run(options)]
+        result = report.pooled(new) if len(new) > 1 else new[0]
+        if len(new) > 1:
+            for group, rows in result["groups"].items():
+                print(report.show(group, rows), flush=True)
         if options.json:
             write_json(options.json, result)
         if options.draw:
             from bench.draw import draw
 
             draw(result, options.draw)
-        text, regressed = report.compare(old, result) if old else ("", False)
-        print(text, end="\n" * bool(text))
+        if old:
+            text, regressed = report.compared(old, new)
+            print(text)
     except (WrongResult, OSError, ValueError) as error:
         print(f"bench: error: {error}", file=sys.stderr)
         return 2
@@ -70,6 +76,39 @@ def main(argv=None):
         print("bench: interrupted", file=sys.stderr)
         return 130
     return int(regressed)
+
+
+def run(options):
+    """Measure the groups in this process, show each when it is done, and return the result."""
+    from bench import data, report
+    from bench.machine import environment
+
+    digits = data.load(options.data_dir)
+    result = {
+        "environment": environment(),
+        "quick": options.quick,
+        "data": digits.name,
+        "groups": {},
+    }
+    print(f"{digits.name}: {len(digits.y):,} rows, {result['environment']['cpu']}")
+    for group in list(GROUPS) if "all" in options.groups else options.groups:
+        rows = import_module(f"bench.{group}").rows(digits, options)
+        result["groups"][group] = rows
+        print(report.show(group, rows), flush=True)
+    return result
+
+
+def _child(options):
+    """The command line with which a process of its own measures the same."""
+    groups = [options.groups] if isinstance(options.groups, str) else options.groups
+    command = [*groups, *(["--quick"] if options.quick else [])]
+    if options.kernel:
+        command += ["--with", str(Path(options.kernel).resolve())]
+    for name in ("data_dir", "rows", "folder"):
+        if (value := getattr(options, name)) is not None:
+            value = value.resolve() if isinstance(value, Path) else value
+            command += [f"--{name.replace('_', '-')}", str(value)]
+    return command
 
 
 def _parser():
@@ -94,7 +133,25 @@ def _parser():
         "--compare",
         type=Path,
         metavar="OLD",
-        help="an earlier --json: faster, slower or no difference; exit code 1 if a row is slower",
+        help="an earlier --json, best of --replicates: faster, slower or no difference; exit code "
+        "1 if a row of numlin's is slower",
+    )
+    parser.add_argument(
+        "--against",
+        metavar="REV",
+        help="compare with another revision, or a folder, measured in turn with this one",
+    )
+    parser.add_argument(
+        "--replicates",
+        type=int,
+        metavar="N",
+        help=f"measure in so many processes, one after the other (with --against: {AGAINST} each)",
+    )
+    parser.add_argument(
+        "--with",
+        dest="kernel",
+        metavar="FILE:FUNCTION",
+        help="kernels: check and time a kernel of your own in the same rounds",
     )
     parser.add_argument("--draw", type=Path, metavar="DIR", help="draw the figures into DIR")
     parser.add_argument("--rows", type=int, help="of scale (default: 810000, quick: 81000)")

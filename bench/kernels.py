@@ -6,7 +6,10 @@ training left w, with warm caches. Its operations are those of every margin and 
 the active samples; its bytes those of X, once. Processor time.
 """
 
+import importlib.util
+import inspect
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 
@@ -33,13 +36,20 @@ WAY_TOLERANCE = {"float64": 1e-6, "float32": 0.1}
 def rows(data, options):
     """Rows of the group `kernels`."""
     n_rounds = 7 if options.quick else 60
-    return measure("kernels", cases(data, options.quick), n_rounds, 0.5 if options.quick else 6)
+    found = cases(data, options.quick, options.kernel and OwnKernel(options.kernel))
+    return measure("kernels", found, n_rounds, 0.5 if options.quick else 6)
 
 
-def cases(data, quick=False):
-    """The cases of the group: limits, baselines, kernels in three orders; fewer if `quick`."""
+def cases(data, quick=False, own=None):
+    """The cases of the group: limits, baselines, kernels in three orders; fewer if `quick`.
+
+    `own`, a user's kernel, is checked and timed beside numlin's wherever it takes the storage.
+    """
     stored = {storage: data.stored(storage) for storage in STORAGES}
     found = limits.cases(stored["float32"])
+    found += [
+        limits.shuffled(stored[storage], start(data, 0.1).order) for storage in ("float32", "uint8")
+    ]
     found += [product(stored[real], real) for real in ("float32", "float64")]
     exact = cache(
         lambda *key: numpy_epoch(
@@ -55,6 +65,10 @@ def cases(data, quick=False):
     for key in grid:
         for storage in STORAGES:
             found.append(epoch("numba", stored[storage], data, key, exact))
+            if own and storage in own.storages:
+                case = epoch("numba", stored[storage], data, key, exact, own.name)
+                case.run.kernel = own
+                found.append(case)
         found.append(epoch("numpy", stored["float32"], data, key, exact))
     for order in ("block shuffle", "file order"):
         for storage in STORAGES:
@@ -116,7 +130,49 @@ class Epoch:
         return self.kernel(*self.arguments)
 
 
-def epoch(engine, X, data, key, exact):
+class OwnKernel:
+    """A user's kernel, "FILE:FUNCTION", with the arguments of numlin's or the simpler ones below.
+
+    The function takes either the seven groups of `numlin.kernels.Arguments`, or
+
+        b = function(X, y, order, w, b, eps, learning_rate, batch_size)
+
+    and changes w; hinge, l-inf ball, mean over the batch. It may name the storages that it takes
+    in `function.storages`; else those are float64 and float32.
+    """
+
+    def __init__(self, where):
+        file, _, name = str(where).rpartition(":")
+        if not file or not Path(file).is_file():
+            raise ValueError(
+                f"--with: found {where!r}, expected FILE:FUNCTION of a file that exists"
+            )
+        spec = importlib.util.spec_from_file_location(Path(file).stem, file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        self.function, self.name = getattr(module, name, None), f"yours, {name},"
+        plain = getattr(self.function, "py_func", self.function)
+        if not callable(plain):
+            raise ValueError(f"--with: {file} has no function {name!r}")
+        self.n_arguments = len(inspect.signature(plain).parameters)
+        if self.n_arguments not in (7, 8):
+            raise ValueError(
+                f"--with: {name} takes {self.n_arguments} arguments, expected the 7 groups of "
+                "numlin.kernels or X, y, order, w, b, eps, learning_rate, batch_size"
+            )
+        self.storages = getattr(plain, "storages", ("float64", "float32"))
+
+    def __call__(self, *arguments):
+        """As `sgd_epoch`; a simple kernel says nothing of losses and mistakes (NaN)."""
+        if self.n_arguments == 7:
+            return self.function(*arguments)
+        (X, y), visits, risk, steps, workspace, b, _ = arguments
+        rate, size = float(steps.learning_rate[0]), steps.batch_size
+        b = self.function(X, y, visits.order, workspace.w, b, risk.eps, rate, size)
+        return b, np.nan, np.nan, 0, len(visits.order)
+
+
+def epoch(engine, X, data, key, exact, what=None):
     """The case of an epoch of numlin's kernel, or its twin, on X (n_samples, n_features).
 
     `key` is what `bench.data.start` takes, and exact(*key) the plain loop's result in float64.
@@ -125,7 +181,7 @@ def epoch(engine, X, data, key, exact):
     run = Epoch(engine, X, data.y, steps)
     real = run.w.dtype.name
     eps, batch_size, order = (*key, "shuffled")[:3]
-    what = {"numba": "kernel", "numpy": "twin"}[engine]
+    what = what or {"numba": "kernel", "numpy": "twin"}[engine]
     size = "full" if batch_size == len(X) else batch_size
     name = f"{what} {X.dtype} batch {size} eps {eps:g}" + f", {order}" * (order != "shuffled")
     w, b, loss, n_active = exact(*key)
@@ -133,7 +189,8 @@ def epoch(engine, X, data, key, exact):
     def check():
         run.reset()
         found_b, _, loss_sum, _, _ = run()
-        expect_close(f"{name}, loss", loss_sum / len(X), loss, LOSS_TOLERANCE[real])
+        if not np.isnan(loss_sum):
+            expect_close(f"{name}, loss", loss_sum / len(X), loss, LOSS_TOLERANCE[real])
         step = steps.learning_rate * max(1 / batch_size, eps)
         expect_close(f"{name}, w", run.w, w, STEPS_TOLERANCE[real] * step)
         expect_close(f"{name}, b", found_b, b, STEPS_TOLERANCE[real] * step)

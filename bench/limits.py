@@ -6,6 +6,7 @@ Both kernels are as plain as the ones they are a limit for, and compiled with th
 import numpy as np
 
 from bench.timing import FMA_LIMIT, READ_LIMIT, Case, WrongResult
+from numlin.kernels.compiled import ROWS_AHEAD, start_reading
 from numlin.kernels.jit import jit, wide_vectors
 
 DEGREE = 16  # multiply-adds for every number that is loaded
@@ -19,6 +20,18 @@ def read(words):
     total = 0
     for j in range(words.size):
         total += words[j]
+    return total
+
+
+@jit
+def read_rows(words, order):
+    """Sum of all words (n_samples, n), row by row in `order` (n_samples,), asked for ahead."""
+    wide_vectors()
+    total = 0
+    for k in range(order.size):
+        start_reading(words, order[min(k + ROWS_AHEAD, order.size - 1)])
+        for j in range(words.shape[1]):
+            total += words[order[k], j]
     return total
 
 
@@ -53,6 +66,26 @@ def cases(X, repeats=2000):
         ),
         *(_multiply_add(real, repeats) for real in FMA_LIMIT),
     ]
+
+
+def shuffled(X, order):
+    """The case of reading every row of X (n_samples, n_features) once, in `order`."""
+    words = X[:, : X.shape[1] // 8 * 8].view(np.int64)
+    name = f"{READ_LIMIT}, {X.dtype} rows shuffled"
+
+    def check():
+        if read_rows(words, order) != words.sum():
+            raise WrongResult(f"{name}: found {read_rows(words, order)}, expected {words.sum()}")
+
+    return Case(
+        name,
+        lambda: read_rows(words, order),
+        check,
+        rows=len(X),
+        n_bytes=X.nbytes,
+        baseline=name,
+        note="every row once, in the order of an epoch, asked for ahead as the kernels do",
+    )
 
 
 def _multiply_add(real, repeats):

@@ -5,10 +5,10 @@ from importlib import import_module
 
 import numpy as np
 
-from bench.timing import relative, summary, verdict
+from bench import processes
+from bench.timing import summary
 from numlin.support.text import table
 
-REFERENCES = {"X @ w float32"}
 OWN = (
     "kernel",
     "twin",
@@ -20,6 +20,9 @@ OWN = (
     "steady",
     "from cache",
     "compile",
+    "reading ahead",
+    "raw uint8",
+    "screening",
 )  # how the names of numlin's own rows begin
 HEADER = ("median", "min", "IQR", "rounds", "rows/s", "GB/s", "GFLOP/s", "read", "fma", "ratio")
 
@@ -92,60 +95,71 @@ def duration(seconds):
     return f"{seconds * 1e6:.3g} us"
 
 
-def compare(old, new):
-    """Hold every row of `new` against the row of the same name in `old`, two results.
+def compared(old, new):
+    """The table of `processes.compare` of two lists of results, and whether numlin regressed.
 
-    A row with a baseline is held against it round by round, but only numlin's own rows can
-    regress: where the baseline is numlin's, a slower peer may be a faster numlin.
+    Only numlin's own rows can regress: where the baseline is numlin's, a slower peer may be a
+    faster numlin.
+    """
+    lines, rows = [], processes.compare(old, new)
+    for row in rows:
+        numbers = [
+            f"{x:.3f}" if x == x else "" for x in (row.ratio, row.low, row.high, row.control)
+        ]
+        lines.append((row.name, *numbers, row.verdict))
+    text = table(("row", "new / old", "from", "to", "old / old", "verdict"), lines)
+    was, now = old[0]["environment"], new[0]["environment"]
+    changed = [key for key in now if was.get(key) != now[key]]
+    notes = [
+        f"{len(old)} processes before, {len(new)} now; from and to hold for all rows at once with "
+        f"{processes.CONFIDENCE:.0%} confidence; old / old is a control: one half of the processes "
+        "before against the other",
+        "rows whose baseline is NumPy's X @ w are compared as ratios to it, round by round",
+        *([f"environment differs: {', '.join(changed)}"] if changed else []),
+    ]
+    return "\n".join(["", text, *notes]), regressed(rows)
 
-    Returns
-    -------
-    text : str
-    regressed : bool
-        Whether any of numlin's own rows is slower.
+
+def regressed(rows):
+    """Whether a `processes.Row` of numlin's own is slower."""
+    return any(
+        row.verdict == "slower" and row.name.partition(": ")[2].startswith(OWN) for row in rows
+    )
+
+
+def pooled(results):
+    """One result of many: the rounds of all processes, one process after the other."""
+    groups = {}
+    for group, rows in results[0]["groups"].items():
+        groups[group] = [dict(row) for row in rows]
+        for other in results[1:]:
+            others = {row["name"]: row for row in other["groups"][group]}
+            for row in groups[group]:
+                if "seconds" in row:
+                    start = 1 + max(row["rounds"])
+                    again = others[row["name"]]
+                    row["rounds"] = row["rounds"] + [start + k for k in again["rounds"]]
+                    row["seconds"] = row["seconds"] + again["seconds"]
+    return results[0] | {"groups": groups, "replicates": results}
+
+
+def read(path):
+    """The results of an earlier run, from the file that --json wrote: one for each process.
 
     Raises
     ------
     ValueError
-        If the two did not do the same work.
+        Naming the file, if it is not such a result.
     """
-    for key in ("quick", "data"):
-        if old[key] != new[key]:
-            raise ValueError(f"--compare: {key} was {old[key]!r} and is {new[key]!r}")
-    lines, regressed = [], False
-    for group, rows in new["groups"].items():
-        before = {row["name"]: row for row in old["groups"].get(group, ()) if "seconds" in row}
-        timed = {row["name"]: row for row in rows if "seconds" in row}
-        lines += [(f"{group}: {name}", "", "gone") for name in before if name not in timed]
-        for name, row in timed.items():
-            if name not in before:
-                continue
-            if any(before[name][key] != row[key] for key in ("rows", "n_bytes", "clock")):
-                raise ValueError(f"--compare: {group}: {name} did other work")
-            was, now = before[name]["seconds"], row["seconds"]
-            if row["baseline"] in REFERENCES:
-                was, now = relative(before[name], before.values()), relative(row, rows)
-            said, change = verdict(np.array(was), np.array(now))
-            regressed |= said == "slower" and name.startswith(OWN)
-            lines.append((f"{group}: {name}", f"{change:.3f}", said))
-    if old["environment"] != new["environment"]:
-        changed = [
-            key
-            for key in new["environment"]
-            if old["environment"].get(key) != new["environment"][key]
-        ]
-        lines.append((f"environment differs: {', '.join(changed)}", "", ""))
-    text = table(("row", "new / old", "verdict"), lines)
-    note = "rows whose baseline is NumPy's X @ w are compared as ratios to it, round by round"
-    return f"\n{text}\n{note}", regressed
-
-
-def read(path):
-    """An earlier result, from the file that --json wrote; ValueError names what it is not."""
     try:
         result = json.loads(path.read_text())
-        if not {"environment", "quick", "data", "groups"} <= set(result):
-            raise ValueError("entries are missing")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{path}: not a result of this benchmark ({error})") from None
-    return result
+        results = result.get("replicates", [result])
+        for one in results:
+            if not isinstance(one, dict) or not {"environment", "quick", "data", "groups"} <= set(
+                one
+            ):
+                raise ValueError("entries are missing")
+            processes.values([one])
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise ValueError(f"{path}: not a result of this benchmark ({error!r})") from None
+    return results

@@ -1,4 +1,4 @@
-"""Cases that take turns, what their samples say, and whether two runs differ."""
+"""Cases that take turns, and what their samples say."""
 
 import gc
 import math
@@ -12,8 +12,6 @@ from numlin.support.progress import Progress
 
 LEAST_ROUNDS = 5
 WARM_RUNS, WARM_SECONDS = 4, 0.02  # off the clock before each sample: so many runs, but not longer
-LEAST_EFFECT = 0.05  # a smaller change of the median is no difference
-SIGNIFICANCE = 0.02  # which five samples against five can reach
 READ_LIMIT = "limit: read"
 FMA_LIMIT = {real: f"limit: multiply-add {real}" for real in ("float32", "float64")}
 
@@ -196,49 +194,3 @@ def relative(row, group):
     at = dict(zip(base["rounds"], base["seconds"], strict=True))
     pairs = zip(row["rounds"], row["seconds"], strict=True)
     return np.array([seconds / at[round_] for round_, seconds in pairs if round_ in at])
-
-
-def verdict(old, new):
-    """Whether samples `new` (n,) are "faster", "slower" or show "no difference" to `old` (m,).
-
-    A difference must show three times: the Mann-Whitney test tells the two apart at SIGNIFICANCE,
-    the medians differ by more than LEAST_EFFECT, and the first deciles, which noise hardly
-    touches, by at least half of that in the same direction. "too few rounds" where even samples
-    that do not overlap at all would not tell.
-
-    Returns
-    -------
-    verdict : str
-    change : float
-        Median of new over median of old.
-    """
-    change = float(np.median(new) / np.median(old))
-    deciles = float(np.percentile(new, 10) / np.percentile(old, 10))
-    if mann_whitney(range(len(old)), range(-len(new), 0)) >= SIGNIFICANCE:
-        return "too few rounds", change
-    if mann_whitney(old, new) < SIGNIFICANCE:
-        if change > 1 + LEAST_EFFECT and deciles > 1 + LEAST_EFFECT / 2:
-            return "slower", change
-        if 1 / change > 1 + LEAST_EFFECT and 1 / deciles > 1 + LEAST_EFFECT / 2:
-            return "faster", change
-    return "no difference", change
-
-
-def mann_whitney(one, other):
-    """Two-sided p-value of the Mann-Whitney U test of samples (n,) and (m,).
-
-    U = #{(i, j) : one_i > other_j} + #ties / 2; with equal distributions it has mean n m / 2 and
-    variance n m / 12 (N + 1 - sum (t^3 - t) / (N (N - 1))), N = n + m, t the sizes of the groups of
-    ties, and is close to normal from about five samples each. With half a unit of continuity
-    correction, as usual.
-    """
-    one, other = np.asarray(one), np.asarray(other)
-    n, m, total = len(one), len(other), len(one) + len(other)
-    difference = one[:, None] - other
-    u = np.count_nonzero(difference > 0) + np.count_nonzero(difference == 0) / 2
-    ties = np.unique(np.concatenate([one, other]), return_counts=True)[1].astype(float)
-    spread = total + 1 - (ties**3 - ties).sum() / (total * (total - 1))
-    if spread <= 0:
-        return 1.0
-    z = max(0.0, abs(u - n * m / 2) - 0.5) / math.sqrt(n * m / 12 * spread)
-    return math.erfc(z / math.sqrt(2))

@@ -2,7 +2,6 @@
 
 import json
 import sys
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +13,10 @@ if not (TOP / "bench").is_dir():
     pytest.skip("the benchmarks are not part of this installation", allow_module_level=True)
 sys.path.insert(0, str(TOP))
 
+from bench import calibrate, kernels, ladder, peers, processes, report, scale, timing
 from bench import data as bench_data
-from bench import kernels, peers, report, scale, timing
 from bench.__main__ import _parser, main
+from numlin.kernels import jit
 from numlin.objective import objective, subgradient
 from numlin.sgd import epoch_order
 
@@ -70,45 +70,6 @@ def test_a_summary_is_what_one_computes_by_hand():
     )
 
 
-@pytest.mark.parametrize(
-    "new, expected",
-    [
-        (around(1.0, seed=1), "no difference"),
-        (around(1.2, seed=1), "slower"),
-        (around(0.8, seed=1), "faster"),
-        (around(1.03, seed=1, spread=0.001), "no difference"),
-        (around(1.2, n=2, seed=1), "too few rounds"),
-        (around(1.2, spread=0.8), "no difference"),
-        (np.append(around(0.99, n=9), around(1.5, n=11)), "no difference"),
-    ],
-    ids=[
-        "same",
-        "slower",
-        "faster",
-        "small but certain",
-        "too few",
-        "too noisy",
-        "disturbed half of the time",
-    ],
-)
-def test_a_verdict_needs_a_change_that_is_large_certain_and_in_the_fast_samples_too(new, expected):
-    assert timing.verdict(around(1.0), new)[0] == expected
-
-
-def test_mann_whitney_agrees_with_counting_all_arrangements():
-    one, other = [1.0, 2.0, 4.0, 6.0, 7.0, 9.0], [3.0, 5.0, 8.0, 10.0, 11.0, 12.0, 13.0]
-
-    def distance(ranks):
-        """|U - its mean|, from the ranks of the first sample."""
-        return abs(sum(ranks) - 6 * 7 / 2 - 6 * 7 / 2)
-
-    found = distance([sorted(one + other).index(value) + 1 for value in one])
-    exact = np.mean([distance(ranks) >= found for ranks in combinations(range(1, 14), 6)])
-    # The normal approximation with continuity correction is good to a few thousandths at n = 6, 7.
-    assert timing.mann_whitney(one, other) == pytest.approx(exact, abs=5e-3)
-    assert timing.mann_whitney([1.0] * 5, [1.0] * 5) == 1
-
-
 def test_a_slow_round_cancels_in_ratios_to_the_baseline():
     slow = np.array([1.0, 1.0, 7.0, 1.0])
     group = [row("base", slow), row("case", 2 * slow, "base")]
@@ -116,64 +77,208 @@ def test_a_slow_round_cancels_in_ratios_to_the_baseline():
 
 
 def result(kernel, peer=1.0, numpy="1", **changes):
-    """A result of two rows that take about `kernel` and `peer` seconds."""
+    """A result of four rows, two of which take about `kernel` and `peer` seconds."""
     rows = [
-        row("base", around(1.0)),
-        row("kernel", around(kernel, seed=2), "base"),
-        row("peer", around(peer, seed=3), "kernel"),
-        row("kernel, last", around(1.0)),
+        row("base", [1.0, 1.0]),
+        row("kernel", [kernel, kernel], "base"),
+        row("peer", [peer, peer], "kernel"),
+        row("kernel, last", [1.0, 1.0]),
     ]
     whole = {"environment": {"numpy": numpy}, "quick": False, "data": "mnist"}
     return whole | {"groups": {"kernels": rows}} | changes
 
 
+def replicates(kernel, n=12, seed=0, spread=0.01, **changes):
+    """n results whose kernel takes about `kernel` seconds, other rows about one."""
+    return [result(kernel * r, **changes) for r in around(1.0, n, spread, seed)]
+
+
 def test_compare_finds_the_row_that_regressed_and_names_a_changed_environment():
-    text, regressed = report.compare(result(2.0), result(2.01))
+    text, regressed = report.compared(replicates(2.0), replicates(2.002, seed=1))
     assert not regressed and "slower" not in text
-    text, regressed = report.compare(result(2.0), result(2.6, numpy="2"))
+    text, regressed = report.compared(replicates(2.0), replicates(2.2, seed=1, numpy="2"))
     assert regressed and "environment differs: numpy" in text
     assert [line for line in text.splitlines() if "kernel " in line and line.endswith("slower")]
 
 
 def test_a_faster_kernel_and_a_slower_peer_are_no_regression():
-    text, regressed = report.compare(result(2.0), result(1.5))
+    text, regressed = report.compared(replicates(2.0), replicates(1.5, seed=1))
     assert not regressed and "faster" in text
-    text, regressed = report.compare(result(2.0), result(2.0, peer=2.0))
+    slow_peer = [result(1.0, 2.0 * r) for r in around(1.0, 12, 0.01, 5)]
+    text, regressed = report.compared([result(1.0, r) for r in around(1.0, 12, 0.01)], slow_peer)
     assert not regressed and "slower" in text
+
+
+def test_an_interval_is_the_normal_one_of_the_means_of_the_logarithms():
+    old, new = np.exp(around(1.0, 30, 0.02)), np.exp(around(1.1, 30, 0.02, seed=1))
+    ratio, low, high = processes.interval(old, new)
+    assert ratio == pytest.approx(np.exp(0.1), rel=0.02) and low < ratio < high
+    # 2.58 standard errors, from 30 values on either side; trimming adds a few per cent to them.
+    error = np.sqrt((np.var(np.log(old)) + np.var(np.log(new))) / 30)
+    assert np.log(high / low) / 2 == pytest.approx(2.58 * error, rel=0.25)
+    assert np.log(high / low) < np.log(np.divide(*processes.interval(old, new, 40)[:0:-1]))
+
+
+def test_the_same_code_is_seldom_called_slower_and_slower_code_seldom_the_same(monkeypatch):
+    monkeypatch.setattr(calibrate, "SLOWED", ("kernels", "kernel 3"))
+    rng = np.random.default_rng(0)
+    pool = [
+        result(1.0, groups={"kernels": [row(f"kernel {k}", [s]) for k, s in enumerate(times)]})
+        for times in rng.normal(1, 0.015, (60, 12)).tolist()
+    ]
+    found = calibrate.rates(pool, 40)
+    assert found["rows"] == 12 and found["false"] <= 0.05 and found["found"] >= 0.95
+    assert 0.01 < found["width"] < 0.03
+
+
+@pytest.mark.parametrize(
+    "samples, why",
+    [
+        (around(1.0, 20, 0.01), ""),
+        (np.linspace(1.0, 1.3, 20), "drift"),
+        (np.where(np.arange(20) % 2, 1.0, 1.2) * around(1.0, 20, 0.002), "two clusters"),
+        (np.where(np.arange(20) == 7, 3.0, 1.0) * around(1.0, 20, 0.01), ""),
+        (around(1.0, 20, 0.2, seed=2), "middle half"),
+        (around(1.0, 4, 0.01), "too few processes"),
+    ],
+    ids=["steady", "drift", "clusters", "one outlier", "wide", "few"],
+)
+def test_a_row_that_is_not_steady_says_why(samples, why):
+    said = processes.unsteady(np.array(samples))
+    assert said.startswith(why) and bool(said) == bool(why)
+    if why:
+        old = [result(float(s)) for s in samples]
+        (found,) = (r for r in processes.compare(old, replicates(9.0)) if r.name.endswith("kernel"))
+        assert found.verdict.startswith(f"unsteady: {why}") and not report.regressed([found])
 
 
 def test_results_of_different_work_are_not_compared():
     for changes in ({"quick": True}, {"data": "synthetic"}):
         with pytest.raises(ValueError, match=f"--compare: {next(iter(changes))} was"):
-            report.compare(result(2.0), result(2.0, **changes))
+            report.compared([result(2.0)], [result(2.0, **changes)])
     longer = {"kernels": [row("kernel", around(2.0), rows=7)]}
     with pytest.raises(ValueError, match="kernel did other work"):
-        report.compare(result(2.0), result(2.0, groups=longer))
-    text, _ = report.compare(result(2.0), result(2.0, groups={"kernels": []}))
+        report.compared([result(2.0)], [result(2.0, groups=longer)])
+    text, _ = report.compared([result(2.0)], [result(2.0, groups={"kernels": []})])
     assert text.count("gone") == 4
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", "7", '{"groups": {}}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "{}", "[]", "7", '{"groups": {}}', '{"replicates": [7]}', '{"replicates": {"a": 1}}',
+        '{"environment": {}, "quick": false, "data": "", "groups": 7}',
+        '{"environment": 1, "quick": 0, "data": "", "groups": {"kernels": [{"seconds": "x"}]}}',
+        "[" * 100_000,
+    ],
+)  # fmt: skip
 def test_a_file_that_is_no_result_is_named_and_refused_before_anything_runs(
     tmp_path, capsys, content
 ):
     (tmp_path / "old.json").write_text(content)
     assert main(["kernels", "--compare", str(tmp_path / "old.json")]) == 2
-    assert "old.json: not a result of this benchmark" in capsys.readouterr().err
+    complaint = capsys.readouterr().err
+    assert "old.json: not a result of this benchmark" in complaint and complaint.count("\n") == 1
 
 
-def test_the_exit_code_tells_a_regression(digits, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(bench_data, "load", lambda data_dir: digits)
+def test_the_exit_code_tells_a_regression(tmp_path, monkeypatch, capsys):
     speed = {"now": 2.0}
     monkeypatch.setattr(
-        kernels, "rows", lambda data, options: result(speed["now"])["groups"]["kernels"]
+        processes, "measure", lambda places, n, command: [replicates(speed["now"], n)] * len(places)
     )
     path = str(tmp_path / "old.json")
-    assert main(["kernels", "--json", path]) == 0
+    assert main(["kernels", "--replicates", "12", "--json", path]) == 0
     assert main(["kernels", "--compare", path]) == 0
     speed["now"] = 3.0
     assert main(["kernels", "--compare", path]) == 1
     assert "slower" in capsys.readouterr().out
+    assert main(["kernels", "--against", str(tmp_path)]) == 0
+
+
+def test_two_checkouts_are_measured_in_turn_in_processes_of_their_own(tmp_path, monkeypatch):
+    places = [tmp_path / "a", tmp_path / "b"]
+    for place in places:
+        (place / "bench").mkdir(parents=True)
+        (place / "bench" / "__main__.py").write_text(
+            "import json, sys, pathlib\n"
+            f"open({str(tmp_path / 'log')!r}, 'a').write({place.name!r})\n"
+            "pathlib.Path(sys.argv[-1]).write_text(json.dumps({'argv': sys.argv[1:-1]}))\n"
+        )
+    found = processes.measure(places, 3, ["kernels", "--quick"])
+    assert (tmp_path / "log").read_text() == "abbaab"
+    assert found == [[{"argv": ["kernels", "--quick", "--json"]}] * 3] * 2
+    (places[1] / "bench" / "__main__.py").write_text("raise SystemExit('nothing works')")
+    with pytest.raises(timing.WrongResult, match="b: nothing works"):
+        processes.measure(places, 3, [])
+
+
+def test_a_revision_that_does_not_exist_is_one_line(capsys):
+    assert main(["kernels", "--against", "no-such-revision"]) == 2
+    complaint = capsys.readouterr().err
+    assert "--against: found 'no-such-revision'" in complaint and complaint.count("\n") == 1
+
+
+SIMPLE = """
+def good(X, y, order, w, b, eps, learning_rate, batch_size):
+    for first in range(0, len(order), batch_size):
+        rows = order[first : first + batch_size]
+        x, label = X[rows], y[rows].astype(w.dtype)
+        c = -1.0 * (label * (x @ w + b) - eps * abs(w).sum() < 1) / len(rows)
+        step = (c * label) @ x - c.sum() * eps * ((w > 0) * 1 - (w < 0) * 1)
+        w -= learning_rate * step
+        b -= learning_rate * (c @ label)
+    return b
+
+def backwards(X, y, order, w, b, eps, learning_rate, batch_size):
+    return good(X, y, order, w, b, eps, -learning_rate, batch_size)
+
+def short(X, y):
+    pass
+"""
+
+
+def test_a_kernel_of_ones_own_is_checked_before_it_is_timed(digits, tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(SIMPLE)
+    exact = bench_kernels_exact(digits)
+    X = digits.stored("float64")
+    for name, right in (("good", True), ("backwards", False)):
+        case = kernels.epoch("numpy", X, digits, (0.1, 100), exact, f"yours, {name},")
+        case.run.kernel = kernels.OwnKernel(f"{file}:{name}")
+        assert case.name == f"yours, {name}, float64 batch 100 eps 0.1"
+        if right:
+            case.check()
+        else:
+            with pytest.raises(timing.WrongResult, match="yours, backwards"):
+                case.check()
+    for where, message in (
+        (f"{file}:short", "short takes 2 arguments, expected the 7 groups"),
+        (f"{file}:absent", "has no function 'absent'"),
+        ("nowhere.py:good", "expected FILE:FUNCTION of a file that exists"),
+    ):
+        with pytest.raises(ValueError, match=f"--with: .*{message}"):
+            kernels.OwnKernel(where)
+
+
+def bench_kernels_exact(digits):
+    X, y = digits.stored("float64"), digits.y.astype(np.float64)
+    return lambda *key: bench_data.numpy_epoch(X, y, bench_data.start(digits, *key), np.float64)
+
+
+@pytest.mark.parametrize("name", ladder.RUNGS)
+def test_every_rung_of_the_ladder_is_the_twin(digits, name, monkeypatch):
+    # Run as Python: what a rung switches off is seen in its source, not in its machine code.
+    _, module, off = ladder.RUNGS[name]
+    monkeypatch.setattr(ladder, "njit", lambda **options: lambda function: function)
+    monkeypatch.setattr(jit, "prefetch", jit._nothing)
+    monkeypatch.setattr(jit, "wide_vectors", jit._nothing)
+    kernel = ladder.variant(module, off)
+    X = digits.stored("float64")[:60]
+    few = bench_data.of("few", digits.pixels[:60], digits.y[:60], digits.pixels, digits.y)
+    for key in ((0.1, 20), (0.0, 1)):
+        case = kernels.epoch("numba", X, few, key, bench_kernels_exact(few))
+        case.run.kernel = kernel
+        case.check()
 
 
 @pytest.mark.parametrize("key", [(0.0, 1), (0.0, 100), (0.1, 100), (0.3, 300)])

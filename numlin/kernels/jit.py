@@ -4,12 +4,14 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from llvmlite.binding import get_host_cpu_name
 from numba import config, njit, types
 from numba.core import cgutils
 from numba.core.caching import FunctionCache
 from numba.extending import intrinsic
 
 NO_JIT = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]  # $NUMBA_DISABLE_JIT
+PROCESSOR = get_host_cpu_name()  # as LLVM knows it: "znver4", "graniterapids", ...
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     [
