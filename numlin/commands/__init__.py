@@ -13,4 +13,5 @@ COMMANDS = {
     "attack": "attack test images with a saved model",
     "optimum": "find and certify the global minimum of the robust hinge",
     "verify": "check a certificate against the data, in integers",
+    "learn": "exercises from the margin to the proof, graded by the gradient checker",
 }
