@@ -29,7 +29,7 @@ sign(0) = 0: each choice is a subgradient, so F(v) >= F(u) + grad.(v - u) holds 
 
 import numpy as np
 
-from numlin.balls import LINF
+from numlin.balls import LINF, Ball
 from numlin.losses import HINGE
 
 
@@ -126,13 +126,14 @@ def kinks(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
     -------
     dict of arrays
         The loss bends where m_i is one of its `kinks`. The l-inf ball bends its drop where
-        w_j = 0; the others where the worst delta starts to move a pixel or meets the box.
+        w_j = 0, the free l2 ball nowhere but at w = 0; the others where the worst delta starts to
+        move a pixel or meets the box.
     """
     margin = robust_margin(w, b, X, y, eps, ball)
     found = {f"{kink:g} - margin": kink - margin for kink in loss.kinks}
     if eps and ball.norm == "linf":
         found["w"] = w
-    elif eps:
+    elif eps and ball != Ball("l2"):
         delta = found["delta"] = ball.delta(w, X, y, eps)
         if ball.bounds:
             low, high = ball.bounds

@@ -1,0 +1,320 @@
+"""DOC"""
+
+from itertools import product
+
+import numpy as np
+
+from numlin.gradcheck.differences import EPS
+from numlin.gradcheck.points import Function, Point, label, real
+from numlin.gradcheck.probing import Probing, quiet, renamed
+from numlin.gradcheck.verdicts import Probe, Report, Verdict, likely
+
+__all__ = [
+    "Probe", "Report", "Verdict", "assert_gradient", "check_gradient", "check_hessian", "check_hvp",
+    "check_jacobian", "check_jvp", "check_subgradient", "check_vjp", "taylor_order",
+]
+
+
+def check_gradient(
+    f, gradient, x, kinks=None, *, rtol=1e-7, h=0.125, coordinates=None, directions=5, rng=None
+):
+    """Compare gradient(x).d with the slope of `f` along many directions d.
+
+    Parameters
+    ----------
+    f : callable
+        Maps x to one number, computed in float64.
+    gradient : callable
+        Maps x to an array of the shape of x: what is to be checked.
+    x : array of any shape, such as (n_features,), or a tuple of such arrays
+        For a tuple (W, b), f(W, b) is a number and gradient(W, b) returns two arrays; entries are
+        named after the parameters of f: W[3, 0], b.
+    kinks : callable, optional
+        Maps x to a dict of arrays, such as {"1 - margin": 1 - m, "w": w}: f is smooth wherever
+        none of their entries changes sign. Without it kinks are searched for where f looks rough.
+    rtol : float
+        Largest relative error allowed.
+    h : float
+        Widest step tried, times |x_j| where that is larger than 1.
+    coordinates : sequence of int, optional
+        Coordinates to probe, as places in x.ravel(); all by default.
+    directions : int
+        Random unit directions to probe besides, each of which sees every coordinate.
+    rng : numpy.random.Generator, optional
+        Draws the directions; by default they are the same each time.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        For an argument that is no such thing, a gradient that is not finite or not of the shape
+        of x, or when nothing is to be probed.
+
+    Notes
+    -----
+    The criterion is at the top of this package. f and gradient get their own copy of x in every
+    call; the report notes if they change it, and is inconclusive if they answer differently when
+    they are asked again.
+    """
+    probing = Probing(f, x, kinks, rtol, h, coordinates, directions, rng)
+    point, claimed = probing.point, Function(gradient, probing.point, "gradient")
+    g = point.pack(claimed.raw(point.flat), "gradient")
+    report = probing.report(g)
+    with quiet():
+        again = point.pack(claimed.raw(point.flat), "gradient")
+    if not np.allclose(again, g, rtol=1e-12, atol=0):
+        why = "gradient is not a function: called again at x it returns something else"
+        report = probing.undecided(g, why)
+    notes = (*report.notes, claimed.changes) if claimed.changes else report.notes
+    return Report(report.probes, report.rtol, report.likely, notes)
+
+
+def assert_gradient(f, gradient, x, kinks=None, **options):
+    """Raise AssertionError unless `check_gradient` passes at x (n_features,); arguments as there.
+
+    An inconclusive check raises too: move x off the kinks that the message names, declare kinks
+    that it does not name, or use `check_subgradient`.
+    """
+    __tracebackhide__ = True
+    report = check_gradient(f, gradient, x, kinks, **options)
+    if report.verdict is not Verdict.PASS:
+        raise AssertionError(str(report))
+
+
+def check_jacobian(f, jacobian, x, kinks=None, *, directions=2, **options):
+    """Compare jacobian(x), the slopes of all values of `f` in all entries of x, with differences.
+
+    Parameters
+    ----------
+    f : callable
+        Maps x to an array of any shape, (n_values,) for instance.
+    jacobian : callable
+        Maps x to an array of the shape of f(x) followed by that of x: [i, j] is d f_i / d x_j.
+    x, kinks, directions, options
+        As in `check_gradient`; every value of f is checked as one function.
+
+    Returns
+    -------
+    Report
+        Its probes are named "f[i] along x[j]".
+    """
+    point, values = _values(f, x)
+    claimed = Function(jacobian, point, "jacobian").raw(point.flat)
+    J = point.pack(claimed, "jacobian", values.shape).reshape(-1, point.flat.size)
+    reports = []
+    for i, g in enumerate(J):
+        name = label("f", np.unravel_index(i, values.shape))
+        value = Probing(_weighed(f, i), point, kinks, directions=directions, **options)
+        reports.append(renamed(value.report(g), f"{name} along "))
+    return _together(reports)
+
+
+def check_jvp(f, jvp, x, kinks=None, *, directions=20, rng=None, **options):
+    """Compare jvp(x, v) = J v with differences of `f` along random v: u.(J v) for random u.
+
+    Parameters
+    ----------
+    f : callable
+        Maps x to an array of any shape, (n_values,) for instance.
+    jvp : callable
+        Maps x and a v of the shape of x to an array of the shape of f(x). For several arguments
+        it is jvp(W, b, v), v a tuple like x.
+    x, kinks, rng, options
+        As in `check_gradient`.
+    directions : int
+        How many pairs (u, v).
+
+    Returns
+    -------
+    Report
+    """
+    point, values = _values(f, x)
+    rng = np.random.default_rng(0 if rng is None else rng)
+    J, reports = Function(jvp, point, "jvp"), []
+    for k in range(directions):
+        u = rng.normal(size=values.shape)
+        options |= {"coordinates": (), "directions": 1, "rng": rng}
+        value = Probing(_weighed(f, u), point, kinks, **options)
+        (v,) = value.directions
+        Jv = real(J.raw(point.flat, point.like(v)), "jvp")
+        if Jv.shape != values.shape:
+            raise ValueError(f"jvp: found shape {Jv.shape}, expected that of f(x), {values.shape}")
+        with quiet():
+            probe = value.probe(f"pair {k}", value.line(d=v), np.ravel(u * Jv))
+        reports.append(Report((probe,), value.rtol, "", value.notes()))
+    return _together(reports)
+
+
+def check_vjp(f, vjp, x, kinks=None, *, directions=5, rng=None, **options):
+    """Compare vjp(x, u) = J^T u with the gradient of u.f(x) for random u.
+
+    Parameters
+    ----------
+    vjp : callable
+        Maps x and a u of the shape of f(x) to an array of the shape of x, (n_features,) for
+        instance. For several arguments it is vjp(W, b, u) and returns two arrays.
+    f, x, kinks, rng, options
+        As in `check_jvp`.
+    directions : int
+        How many u; for each, every coordinate of x is probed.
+
+    Returns
+    -------
+    Report
+    """
+    point, values = _values(f, x)
+    rng = np.random.default_rng(0 if rng is None else rng)
+    reports = []
+    for k, u in enumerate(rng.normal(size=(directions, *values.shape))):
+        found = check_gradient(
+            _weighed(f, u), lambda *x, u=u: vjp(*x, u.copy()), point, kinks, rng=rng, **options
+        )
+        reports.append(renamed(found, f"u {k} along "))
+    return _together(reports)
+
+
+def check_hessian(gradient, hessian, x, kinks=None, **options):
+    """Compare hessian(x) with differences of `gradient`; check that one by `check_gradient` first.
+
+    hessian maps x (n_features,), or of any shape, to an array of the shape of x twice; all else
+    as in `check_jacobian`.
+    """
+    return check_jacobian(gradient, hessian, x, kinks, **options)
+
+
+def check_hvp(gradient, hvp, x, kinks=None, **options):
+    """Compare hvp(x, v), the Hessian times v (n_features,), with differences of `gradient`.
+
+    For several arguments it is hvp(W, b, v), v a tuple like x, and returns as many arrays as
+    gradient; all else as in `check_jvp`.
+    """
+    point = Point(x, gradient)
+    return check_jvp(
+        lambda *x: point.pack(gradient(*x), "gradient"),
+        lambda *x: point.pack(hvp(*x), "hvp"),
+        point,
+        kinks,
+        **options,
+    )
+
+
+def check_subgradient(f, subgradient, x, *, rtol=1e-9, directions=20, rng=None):
+    """Check that g = subgradient(x) is a subgradient of the convex function `f` at x.
+
+        f(x + t d) >= f(x) + t g.d    for every direction d and every length t > 0.
+
+    Parameters
+    ----------
+    f, subgradient, x, rtol, rng
+        As in `check_gradient`; x may lie on any number of kinks, f be infinite outside its domain.
+    directions : int
+        Random unit directions, besides all coordinates; each is gone both ways.
+
+    Returns
+    -------
+    Report
+        One probe per direction, sign and length t, its `h`; inconclusive where the rounding of f
+        hides every slope.
+
+    Notes
+    -----
+    Lengths run from 1 to 2^-20, times |x_j| where that is larger than 1. The slope
+    (f(x + t d) - f(x)) / t falls to the one-sided derivative f'(x; d) as t goes to 0, so the
+    shortest lengths check f'(x; d) >= g.d and, the other way, g.d >= -f'(x; -d). Where f is smooth
+    the two meet: only its gradient passes.
+    """
+    value = Probing(f, x, None, rtol, 1.0, None, directions, rng)
+    claimed = Function(subgradient, value.point, "subgradient")
+    g = value.point.pack(claimed.raw(value.x), "subgradient")
+    if value.trouble:
+        return value.undecided(g)
+    probes = []
+    with quiet():
+        for name, line in value.lines():
+            for sign, part in product((1, -1), 0.5 ** np.arange(0, 21, 4)):
+                probes.append(_inequality(value, line, sign * part * line.top, g, name))
+    notes = (*value.notes(), claimed.changes) if claimed.changes else value.notes()
+    return Report(tuple(probes), rtol, "", notes)
+
+
+def _inequality(value, line, t, g, name):
+    """The probe of the subgradient inequality at x + t d."""
+    v = line.point(t)
+    at_v, length = value.f(v), abs(t)
+    at_v = np.inf if np.isnan(at_v) else at_v
+    numeric, analytic = (at_v - value.at_x) / length, g @ (v - value.x) / length
+    noise = 10 * max(value.noise, EPS * abs(at_v) / 2 if np.isfinite(at_v) else 0.0) / length
+    shortfall = max(analytic - numeric, 0.0)
+    slope = max(abs(analytic), abs(numeric) if np.isfinite(numeric) else 0.0)
+    verdict, reason = Verdict.PASS, ""
+    if shortfall > value.rtol * slope + noise:
+        verdict = Verdict.FAIL
+    elif length == line.top and noise > max(0.1 * slope, 1e-7 * value.swing / line.unit):
+        verdict, reason = Verdict.INCONCLUSIVE, "the rounding of f hides the slope"
+    name = f"{'+' if t > 0 else '-'}1 * {name}"
+    error = shortfall / (max(slope, noise / value.rtol) or 1)
+    return Probe(name, float(numeric), float(analytic), float(length), float(error), verdict, reason=reason)
+
+
+def taylor_order(f, gradient, x, *, h=0.125, rng=None):
+    """Order at which the Taylor remainder of `f` vanishes along one random unit direction d.
+
+        |f(x + h d) - f(x) - h gradient(x).d| ~ h^order
+
+    Parameters
+    ----------
+    f, gradient, x, h, rng
+        As in `check_gradient`; f must be smooth between x and x + h d.
+
+    Returns
+    -------
+    float
+        2 for the gradient of a curved function, 1 for a wrong gradient; infinite when the
+        remainder is nothing but rounding, as for an affine function; NaN when f is not finite, or
+        not a function. Fitted to the four shortest of the steps h, h/2, h/4, ... whose remainder
+        stands clear of rounding.
+    """
+    value = Probing(f, x, None, 1e-7, h, (), 1, rng)
+    g = value.point.pack(Function(gradient, value.point).raw(value.x), "gradient")
+    if value.trouble:
+        return np.nan
+    line = value.line(d=value.directions[0])
+    steps = line.top * 0.5 ** np.arange(20)
+    with quiet():
+        ends = [line.point(t) for t in steps]
+        rise = np.array([value.f(v) for v in ends]) - value.at_x
+    inside = np.isfinite(rise)
+    remainder = np.abs(rise - [g @ (v - value.x) for v in ends])
+    noise = 100 * (value.noise + EPS * abs(value.at_x))
+    clear = np.flatnonzero(inside & (remainder > noise))[-4:]
+    if inside.sum() < 4:
+        return np.nan
+    if len(clear) < 2:
+        return np.inf
+    return float(np.polyfit(np.log(steps[clear]), np.log(remainder[clear]), 1)[0])
+
+
+def _values(f, x):
+    """x as a `Point`, and f(x), an array of any shape (n_values,)."""
+    point = x if isinstance(x, Point) else Point(x, f)
+    return point, real(Function(f, point).raw(point.flat), "f")
+
+
+def _weighed(f, u):
+    """x -> u.f(x) for weights `u` (n_values,), or the u-th value of f(x) for an integer."""
+    if isinstance(u, int):
+        return lambda *x: np.ravel(f(*x))[u]
+    return lambda *x: np.sum(u * f(*x))
+
+
+def _together(reports):
+    """One report of all probes, with every hint and note once."""
+    if not reports:
+        raise ValueError("directions: found 0, expected at least one")
+    probes = tuple(probe for report in reports for probe in report.probes)
+    hints = dict.fromkeys(report.likely for report in reports if report.likely)
+    notes = dict.fromkeys(note for report in reports for note in report.notes)
+    return Report(probes, reports[0].rtol, "; ".join(list(hints)[:3]), tuple(notes))

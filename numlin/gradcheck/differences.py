@@ -1,0 +1,260 @@
+"""What can be seen of the slope of f at x along one line, phi(t) = f(x + t d), and how surely.
+
+On one scale: a polynomial through phi at eight steps drawn at random between -h and h, its slope
+at 0, and the residual, which measures whatever is no polynomial: rounding, kinks, waves. On many
+scales: from the finest that x + t d can represent to the widest, a slope counts only if it agrees
+with those of all finer scales. Where a coarser scale disagrees, bisection finds the place, and the
+rate at which the bend there shrinks with the interval tells a kink (the bend goes with the
+interval) from a jump (it stays) and from mere curvature (it goes with the square).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+EPS = np.finfo(np.float64).eps
+SIGMAS = 3
+NODES = np.array([-1, -0.8, -0.55, -0.3, 0.3, 0.55, 0.8, 1])
+ONE_SIDE = np.array([0.08, 0.2, 0.33, 0.47, 0.6, 0.73, 0.87, 1])
+
+
+class Line:
+    """phi(t) = f(x + t d) along the j-th coordinate, or along a direction d (n,).
+
+    `top` and `bottom` are the widest and the finest step of use, `unit` the size of an entry of x
+    that moves, beside which swings of f are compared.
+    """
+
+    def __init__(self, f, x, at_x, h, unit, j=None, d=None):
+        self.f, self.x, self.at_x, self.unit, self.j, self.d = f, x, at_x, unit, j, d
+        size = abs(x[j]) if d is None else np.max(np.abs(x)) / (1 if unit == 1 else np.max(np.abs(d)))
+        self.top = h * max(1.0, size)
+        self.bottom = 64 * EPS * size or 1e-14 * self.top
+        self.zero = size == 0
+
+    def point(self, t):
+        """x + t d."""
+        if self.d is not None:
+            return self.x + t * self.d
+        v = self.x.copy()
+        v[self.j] += t
+        return v
+
+    def __call__(self, t):
+        """The step that x + t d really makes, and phi there."""
+        v = self.point(t)
+        return (t if self.d is not None else v[self.j] - self.x[self.j]), self.f(v)
+
+
+class Slope(NamedTuple):
+    """A measured slope: `value` +- `error`, the step `h` it was seen at, and what f is like.
+
+    `kind` is smooth, constant, kink, jump, rough or domain; `place` the step to the kink or jump,
+    `sides` the slopes left and right of a kink at x, `others` further (value, error) that f shows
+    on other scales and that a claim may not contradict to be called wrong; `noise` the rounding of
+    f, `swing` the steepest slope seen on any scale.
+    """
+
+    value: float
+    error: float
+    h: float
+    kind: str = "smooth"
+    place: float = 0.0
+    sides: tuple = ()
+    others: tuple = ()
+    noise: float = 0.0
+    swing: float = 0.0
+
+
+class Fit(NamedTuple):
+    """One scale: slope, how the residual enters it, the residual, the largest |phi|, variation."""
+
+    h: float
+    slope: float
+    gain: float
+    residual: float
+    flat: bool
+    error: float = np.inf
+
+
+def fit(line, h, rng, nodes=NODES):
+    """Slope of the polynomial of degree 4 or 6 through phi at about h * nodes, whichever is surer.
+
+    None where a step leaves the domain.
+    """
+    points = [line(t) for t in h * nodes * rng.uniform(0.94, 1, len(nodes))]
+    t, value = np.array([(0.0, line.at_x), *points]).T
+    rise = value - line.at_x
+    size = np.max(np.abs(rise))
+    if not np.isfinite(size):
+        return None
+    floor = max(EPS / 2 * np.max(np.abs(value)), 5e-324)
+    fits = []
+    for degree in (4, 6):
+        basis = np.vander(t / h, degree + 1, increasing=True)
+        solve, scaled = np.linalg.pinv(basis), rise / (size or 1)
+        coefficients = solve @ scaled
+        off = basis @ coefficients - scaled
+        residual = max(size * np.sqrt(off @ off / (8 - degree)), floor)
+        gain = np.linalg.norm(solve[1])
+        fits.append(Fit(h, size * coefficients[1] / h, gain, residual, size == 0))
+    return min(fits, key=lambda one: one.gain * one.residual)
+
+
+def scales(top, bottom):
+    """Steps from `bottom` to `top`, about a factor of six apart."""
+    n = int(np.clip(np.log(top / bottom) / np.log(6), 4, 60)) + 1
+    return np.geomspace(bottom, top, n)
+
+
+def rounding(fits):
+    """The residual that no scale is without: the least that three neighbours all stay below."""
+    triples = zip(fits, fits[1:], fits[2:])
+    return min((max(one.residual for one in three) for three in triples), default=0.0)
+
+
+def settle(fits, noise):
+    """The scales, finest first, whose slopes agree with all finer ones; the first that does not.
+
+    The residual of a scale, and `noise`, count on all coarser ones.
+    """
+    kept = []
+    for one in fits:
+        noise = max(noise, one.residual)
+        one = one._replace(error=SIGMAS * one.gain * noise / one.h)
+        if any(abs(one.slope - old.slope) > 1.5 * (one.error + old.error) for old in kept):
+            return kept, one
+        kept.append(one)
+    return kept, None
+
+
+def best(kept):
+    """Slope, error, h of the surest scale; the error has what the next surest differs by."""
+    if len(kept) < 2:
+        return np.nan, np.inf, np.nan
+    first, second = sorted(kept, key=lambda one: one.error)[:2]
+    return first.slope, first.error + abs(first.slope - second.slope), first.h
+
+
+def first_step(line, claim, noise, rtol):
+    """The finest step at which a slope of size `claim` stands a dozen times clear of rounding."""
+    h = 40 * noise / (rtol * abs(claim)) if claim else np.inf
+    return min(max(h, line.bottom), line.top / 10)
+
+
+def quick(line, h, noise):
+    """Slope from six values: central differences at about h, 3h, 9h, extrapolated to 0.
+
+    The error is how far the extrapolations differ, and the rounding.
+    """
+    rng = np.random.default_rng(7)
+    squares, slopes = [], []
+    for factor in (1, rng.uniform(2.6, 3.4), rng.uniform(7, 10)):
+        (up_t, up), (down_t, down) = line(h * factor), line(-h * factor)
+        slopes.append((up - down) / (up_t - down_t))
+        squares.append(((up_t - down_t) / 2) ** 2)
+    (a, b, c), (p, q, r) = slopes, squares
+    if not np.isfinite(a + b + c):
+        return Slope(np.nan, np.inf, h, "domain")
+    near, far = a + (a - b) / (q / p - 1), b + (b - c) / (r / q - 1)
+    value = near + (near - far) / (r / p - 1)
+    error = abs(value - near) + abs(near - far) + SIGMAS * noise / h
+    return Slope(value, error, h, noise=noise)
+
+
+def still(line):
+    """A slope of 0 where phi keeps its every bit at three steps far apart, both ways, else None."""
+    steps = line.top * np.array([0.013, 1.7e-5, 2.3e-8])
+    if any(line(sign * t)[1] != line.at_x for t in steps for sign in (1, -1)):
+        return None
+    return Slope(0.0, SIGMAS * EPS * abs(line.at_x) / steps[0], steps[0], "flat")
+
+
+def measure(line, rtol, rng, top=None, finest=np.inf):
+    """The slope along `line`, as sure as it can be had from all scales up to `top`, a `Slope`."""
+    top = line.top if top is None else top
+    bottom = min(line.bottom, top / 64, max(finest, 1e-300) if line.zero else np.inf)
+    steps = scales(top, bottom)
+    fits = [fit(line, h, rng) for h in steps]
+    outside = any(one is None for one in fits)
+    fits = [one for one in fits if one]
+    if len(fits) < 3:
+        return _sides(line, steps, rng) or Slope(np.nan, np.inf, top, "domain")
+    if all(one.flat for one in fits):
+        return _constant(line, fits[-1])
+    noise = rounding(fits)
+    kept, odd = settle(fits, noise)
+    fine = best(kept)
+    found = Slope(*fine, "domain" if outside else "smooth", noise=noise)
+    found = found._replace(swing=max(abs(one.slope) for one in fits))
+    if odd:
+        kind, place, size = locate(line, odd.h, noise)
+        found = found._replace(kind=kind, place=place)
+        if kind in ("jump", "rough") and abs(place) < 0.01 * top:
+            size = max(size, 3 * odd.residual)
+            value, error, at = best(settle(fits, size)[0])
+            if min(kept, key=lambda one: one.error).flat or error < 0.1 * abs(value):
+                found = found._replace(value=value, error=error, h=at, noise=size, others=(fine[:2],))
+    elif found.error > max(rtol * abs(found.value), 1e-14 * found.swing):
+        kind, place, _ = locate(line, kept[-1].h, noise)
+        if kind == "kink":
+            found = _sides(line, steps, rng, place) or found._replace(kind=kind, place=place)
+            return found._replace(swing=max(abs(one.slope) for one in fits))
+    return found
+
+
+def locate(line, h, noise):
+    """The sharpest bend of phi between -h and h: (kink, jump, smooth or rough, place, its size).
+
+    Three points; the interval is halved around the triple that bends most until rounding hides
+    the bend.
+    """
+    a, m, b = -h, 0.0, h
+    at = {t: line(t)[1] for t in (a, m, b)}
+    bends = []
+    for _ in range(44):
+        left, right = (a + m) / 2, (m + b) / 2
+        at[left], at[right] = line(left)[1], line(right)[1]
+        triples = ((a, left, m), (left, m, right), (m, right, b))
+        sizes = [abs((at[p] - at[q]) + (at[r] - at[q])) for p, q, r in triples]
+        if not np.isfinite(sizes).all():
+            return "domain", m, 0.0
+        floor = max(8 * noise, 4 * EPS * max(abs(at[m]), abs(at[a])))
+        (a, m, b), bend = triples[int(np.argmax(sizes))], max(sizes)
+        if bend <= floor or b - a <= 8 * EPS * h:
+            break
+        bends.append(bend)
+    if len(bends) < 4:
+        return "rough", m, max(bends, default=0.0)
+    late = bends[-max(4, len(bends) // 2) :]
+    rate = np.log2(late[0] / late[-1]) / (len(late) - 1)
+    kind = "jump" if rate < 0.5 else "kink" if rate < 1.5 else "smooth"
+    return kind, m, late[-1]
+
+
+def _sides(line, steps, rng, place=0.0):
+    """The slopes left and right of x where they surely differ, else None."""
+    sides = []
+    for sign in (-1, 1):
+        fits = [one for h in steps if (one := fit(line, h, rng, sign * ONE_SIDE))]
+        noise = rounding(fits)
+        sides.append(best(settle(fits, noise)[0]))
+    (low, low_error, h), (high, high_error, _) = sides
+    error = max(low_error, high_error)
+    if not error < 0.1 * abs(high - low):
+        return None
+    return Slope((low + high) / 2, error, h, "kink", place, (low, high), noise=noise)
+
+
+def _constant(line, widest):
+    """A slope of zero where phi does not change up to the widest step: looks further out."""
+    reach = 10 * max(1.0, np.max(np.abs(line.x)), abs(line.at_x))
+    swing = 0.0
+    for t in np.geomspace(3 * line.top, max(reach, 30 * line.top), 9):
+        for sign in (1, -1):
+            step, value = line(sign * t)
+            if np.isfinite(value) and value != line.at_x:
+                swing = max(swing, abs((value - line.at_x) / step))
+    error = SIGMAS * widest.residual / widest.h
+    kind = "flat" if swing else "constant"
+    return Slope(0.0, error, widest.h, kind, noise=widest.residual, swing=swing)
