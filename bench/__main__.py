@@ -29,6 +29,7 @@ GROUPS = {
     "convergence": "suboptimality against time",
     "optimum": "the global minimum against a general LP solver",
     "startup": "compiling, first call from the cache on disk, steady state",
+    "checkers": "gradient checkers on functions with right and wrong gradients",
     "scale": "an epoch from a memory-mapped file of --rows digits",
 }
 

@@ -36,6 +36,7 @@ def show(group, rows):
         cells = [_cells(row, timed, len(baselines) > 1) for row in timed]
         lines.append(table((group, *HEADER), cells))
     lines += _points([row for row in rows if "excess" in row])
+    lines += _verdicts([row for row in rows if "misses" in row])
     if len(baselines) == 1:
         lines.append(f"ratio: time per row over that of {baselines.pop()}")
     lines += dict.fromkeys(f"{row['name']}: {row['note']}" for row in timed if row["note"])
@@ -82,6 +83,32 @@ def _points(rows):
                     ),
                 )
                 for row in rows
+            ],
+        )
+    ]
+
+
+def _verdicts(rows):
+    """Lines of a table of the verdicts of gradient checkers, a line for every kind of function."""
+    if not rows:
+        return []
+    names = list(rows[0]["misses"])
+    header = ("kind", "wrong, right", *(f"{name}: misses, cries wolf" for name in names))
+    whole = {"name": "all", "wrong": sum(row["wrong"] for row in rows)}
+    whole["right"] = sum(row["right"] for row in rows)
+    for key in ("misses", "alarms", "undecided"):
+        whole[key] = {name: sum(row[key][name] for row in rows) for name in names}
+
+    def cell(row, name):
+        open_ = row["undecided"][name]
+        return f"{row['misses'][name]}, {row['alarms'][name]}" + (f" ({open_} open)" if open_ else "")
+
+    return [
+        table(
+            header,
+            [
+                (row["name"], f"{row['wrong']}, {row['right']}", *(cell(row, name) for name in names))
+                for row in [*rows, whole]
             ],
         )
     ]

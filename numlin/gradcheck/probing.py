@@ -10,7 +10,7 @@ from numlin.gradcheck.points import Function, Point, label
 from numlin.gradcheck.verdicts import Probe, Report, Verdict, judge, likely
 from numlin.support.arguments import check_number
 
-CONFIRMED = 8  # failures seen on all scales, after which a precise contradiction is believed
+CONFIRMED = 4  # failures seen on all scales, after which a precise contradiction is believed
 FAITHFUL = 100 * EPS  # relative difference of two calls at x that threads may make
 
 
@@ -146,7 +146,7 @@ class Probing:
                 return found
             if not (believe and slope and np.isfinite(slope.value)):
                 break
-            if guess is None and slope.error < 0.01 * self.rtol * max(abs(slope.value), abs(claim)):
+            if guess is None and found.verdict is Verdict.FAIL:
                 return found
         top = line.top
         if self.kinks:
