@@ -66,12 +66,7 @@ def attack(w, b, X, y, eps, ball="linf"):
     formula that made them.
     """
     w, b, X, y = _checked(w, b, X, y)
-    eps = check_eps(eps)
-    ball = as_ball(ball)
-    X_adv = X + ball.delta(w, X, y, eps)
-    if ball.bounds:
-        X_adv = np.clip(X_adv, *ball.bounds)
-    return Attack(X_adv, is_error(y * score(w, b, X_adv)))
+    return _attack(w, b, X, y, check_eps(eps, len(y)), as_ball(ball))
 
 
 def radii(w, b, X, y, ball="linf", engine="numba"):
@@ -80,6 +75,11 @@ def radii(w, b, X, y, ball="linf", engine="numba"):
     The smallest eps at which the worst perturbation of `ball` makes sample i an error: 0 if it
     is one already, infinite if nothing in the pixel box can. Arguments as in `attack`: `X` is
     (n_samples, n_features); `engine`, "numba" or "numpy", inverts the drop in the box.
+
+    In floating point too: `attack` with eps = radius, of the same samples, succeeds on every one
+    whose radius is finite, and on no other with any eps. Where the exact distance, rounded, falls
+    short of that, the radius is the distance for a margin larger by what rounding can do, at most
+    2 (n_features + 4) eps_machine (||w||_1 (max |x| + 1) + |b|).
 
     See Also
     --------
@@ -134,14 +134,38 @@ def robust_accuracy(radius, eps):
 
 def _radii(w, b, X, y, ball, engine):
     """`radii` of arguments that are known to be good."""
-    margin = y * score(w, b, X)
-    if ball.bounds is None:
-        return ball.radius(w, X, y, margin)
-    return ball.radius(w, X, y, margin, kernels.load(engine).water_level)
+    level = kernels.load(engine).water_level if ball.bounds else None
+    margin, whole = y * score(w, b, X), ball.whole_box(w, X, y)
+    radius = ball.radius(w, X, y, margin, level)
+    size = np.abs(w).sum() * (np.abs(X).max(axis=1) + np.minimum(radius, 1)) + abs(b)
+    slack = 2 * (len(w) + 4) * np.finfo(margin.dtype).eps * size
+    for share in (1 / 64, 1 / 8, 1):
+        eps = np.minimum(radius, whole)
+        late = ~_attack(w, b, X, y, np.where(np.isinf(eps), 0, eps), ball).success
+        if not late.any():
+            break
+        surely = margin[late] + share * slack[late]
+        radius[late] = ball.radius(w, X[late], y[late], surely, level)
+    beyond = np.isinf(radius)
+    if ball.bounds and beyond.any():
+        whole = np.where(np.isinf(whole), 0, whole)
+        beyond &= _attack(w, b, X, y, whole, ball).success
+        radius = np.where(beyond, whole, radius)
+    return radius
+
+
+def _attack(w, b, X, y, eps, ball):
+    """`attack` of arguments that are known to be good."""
+    X_adv = X + ball.delta(w, X, y, eps)
+    if ball.bounds:
+        X_adv = np.clip(X_adv, *ball.bounds)
+    return Attack(X_adv, is_error(y * score(w, b, X_adv)))
 
 
 def _checked(w, b, X, y):
     """The arguments of an attack, known to be good: X (n_samples, n_features) as pixels."""
     w, b = check_classifier(w, b)
     X = check_inputs(X, len(w))
-    return w, b, X if X.dtype.kind == "f" else pixels(X, np.float64), check_signs(y, len(X), False)
+    if X.dtype.kind != "f" or X.dtype.itemsize > 8:
+        X = pixels(X, np.float64)
+    return w, b, X, check_signs(y, len(X), False)

@@ -233,19 +233,35 @@ class Ball:
         if self.norm == "linf":
             return water_level(room, size, margin)
         if self.norm == "l2":
-            size = _widths(w)
-            level = water_level(room / size, size * size, margin)
+            size, unit = _widths(w)
+            level = water_level(room / size, size * size, margin / unit)
             radius = np.sqrt(np.square(_moves_at_level(room, size, level)).sum(axis=1))
             return np.where(np.isinf(level), np.inf, radius).astype(room.dtype)
         largest_first = np.argsort(-size, kind="stable")
         room, size = room[:, largest_first], size[largest_first]
-        spent, gained = np.cumsum(room, axis=1), np.cumsum(room * size, axis=1)
-        j = _first(gained >= margin[:, None])
+        j = _first(np.cumsum(room * size, axis=1) >= margin[:, None])
         rows, found = np.arange(len(j)), j < len(size)
         j = np.minimum(j, len(size) - 1)
+        spent, gained = _ahead(room)[rows, j], _ahead(room * size)[rows, j]
         with np.errstate(divide="ignore", invalid="ignore"):
-            unused = (gained[rows, j] - margin) / size[j]
-        return np.where(found, np.where(margin > 0, spent[rows, j] - unused, 0), np.inf)
+            last = (margin - gained) / size[j]
+        return np.where(found, np.where(margin > 0, spent + last, 0), np.inf)
+
+    def whole_box(self, w, X, y):
+        """The eps from which on every pixel is moved to its side of the box, (n_samples,).
+
+        Infinite without the box; arguments as in `drop`. A few roundings larger than the norm of
+        the largest perturbation, so that no sum of moves falls short of it.
+        """
+        if self.bounds is None:
+            return np.full(len(y), np.inf)
+        room = self._room(w, X, y)
+        if self.norm == "linf":
+            return room.max(axis=1)
+        largest = room.max(axis=1)
+        part = room / np.where((largest > 0) & np.isfinite(largest), largest, 1)[:, None]
+        size = part.sum(axis=1) if self.norm == "l1" else np.sqrt(np.square(part).sum(axis=1))
+        return largest * size * (1 + room.shape[1] * np.finfo(room.dtype).eps)
 
     def _room(self, w, X, y):
         """How far each pixel can move against the margin, (n_samples, n_features); 0 if w_j = 0."""
@@ -261,13 +277,13 @@ class Ball:
         if self.norm == "linf":
             return np.minimum(room, eps[:, None])
         if self.norm == "l2":
-            size = _widths(w)
+            size, _ = _widths(w)
             level = np.sqrt(water_level((room / size) ** 2, size * size, eps * eps))
             return _moves_at_level(room, size, level).astype(room.dtype)
         largest_first = np.argsort(-size, kind="stable")
-        ahead = np.cumsum(room[:, largest_first], axis=1) - room[:, largest_first]
+        room = room[:, largest_first]
         moves = np.empty_like(room)
-        moves[:, largest_first] = np.clip(eps[:, None] - ahead, 0, room[:, largest_first])
+        moves[:, largest_first] = np.clip(eps[:, None] - _ahead(room), 0, room)
         return moves
 
 
@@ -292,9 +308,21 @@ def _first(condition):
     return np.where(condition.any(axis=1), condition.argmax(axis=1), condition.shape[1])
 
 
+def _ahead(amounts):
+    """What lies before each column: sums of the columns to its left, (n_samples, n_features)."""
+    before = np.zeros_like(amounts)
+    np.cumsum(amounts[:, :-1], axis=1, out=before[:, 1:])
+    return before
+
+
 def _widths(w):
-    """|w| in float64, kept off 0 so that its square divides; where w_j = 0 there is no room."""
-    return np.maximum(np.abs(w, dtype=np.float64), 1e-150)
+    """|w| / unit in float64, kept off 0, and the unit: a power of two, so that squares exist.
+
+    Where w_j = 0 there is no room, and 1e-150 divides.
+    """
+    size = np.abs(w, dtype=np.float64)
+    unit = np.exp2(np.floor(np.log2(size.max()))) if size.any() else 1.0
+    return np.maximum(size / unit, 1e-150), unit
 
 
 def _moves_at_level(room, size, level):

@@ -25,9 +25,17 @@ def check_number(name, found, low=0.0, strict=False, integer=False):
         raise ValueError(f"{name}: found {found!r}, expected {kind} {bound}")
 
 
-def check_eps(eps):
-    """Return `eps`, a radius or an array of radii (n,), as float64, known to be finite and >= 0."""
-    eps = np.asarray(eps, np.float64)
+def check_eps(eps, n_samples=None):
+    """Return `eps`, a radius or an array of radii (n,), as float64, known to be finite and >= 0.
+
+    With `n_samples` it is one radius, or one for each sample.
+    """
+    try:
+        eps = np.asarray(eps, np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"eps: found {eps!r}, expected finite numbers >= 0") from None
+    if n_samples is not None and eps.shape not in ((), (n_samples,)):
+        raise ValueError(f"eps: found shape {eps.shape}, expected one number or ({n_samples},)")
     if not (np.isfinite(eps) & (eps >= 0)).all():
         wrong = np.ravel(eps)[~(np.isfinite(eps) & (eps >= 0)).ravel()][0]
         raise ValueError(f"eps: found {wrong:g}, expected finite numbers >= 0")
@@ -63,11 +71,11 @@ def check_classifier(w, b):
     w = np.asarray(w)
     if w.ndim != 1 or w.size == 0 or w.dtype.kind not in "fiu":
         raise ValueError(f"w: found {w.dtype} of shape {w.shape}, expected (n_features,) numbers")
-    w = w.astype(np.result_type(w, np.float32), copy=False)
+    w = w.astype(np.float64 if w.dtype.itemsize > 8 else np.result_type(w, np.float32), copy=False)
     check_finite(w, "w")
-    if np.ndim(b) != 0 or not np.isfinite(b):
+    if np.ndim(b) != 0 or np.asarray(b).dtype.kind not in "fiu" or not np.isfinite(b):
         raise ValueError(f"b: found {b!r}, expected a finite number")
-    return w, b
+    return w, (float(b) if isinstance(b, np.longdouble) else b)
 
 
 def check_finite(array, name):
@@ -86,9 +94,14 @@ def check_inside(X, bounds):
     (low, high), least, most = bounds, X.min(), X.max()
     if not (low <= least and most <= high):
         raise ValueError(
-            f"X: found values in [{least:g}, {most:g}], expected them inside the pixel box "
-            f"[{low:g}, {high:g}]"
+            f"X: found values in [{_exactly(least)}, {_exactly(most)}], expected them inside the "
+            f"pixel box [{low:g}, {high:g}]"
         )
+
+
+def _exactly(number):
+    """As many digits as tell `number` from its neighbours."""
+    return next(text for n in (6, 9, 17, 40) if float(text := f"{number:.{n}g}") == number or n > 20)
 
 
 def check_signs(y, n_samples, both=True):
