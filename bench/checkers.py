@@ -23,7 +23,12 @@ def rows(data, options):
     from gradient_corpus import RIGHT, WRONG
 
     checkers, absent = {"numlin": numlin}, []
-    for package, checker in (("torch", torch), ("jax", jax), ("scipy", scipy), ("autograd", autograd)):
+    for package, checker in (
+        ("torch", torch),
+        ("jax", jax),
+        ("scipy", scipy),
+        ("autograd", autograd),
+    ):
         try:
             importlib.import_module(package)
             checkers[package] = checker
@@ -94,7 +99,9 @@ def jax(pair):
 
     def backward(x, out):
         found = jax.pure_callback(
-            lambda v: np.array(pair.gradient(np.array(v)), float), shape(pair.x.shape, np.float64), x
+            lambda v: np.array(pair.gradient(np.array(v)), float),
+            shape(pair.x.shape, np.float64),
+            x,
         )
         return (out * found,)
 

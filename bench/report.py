@@ -101,13 +101,19 @@ def _verdicts(rows):
 
     def cell(row, name):
         open_ = row["undecided"][name]
-        return f"{row['misses'][name]}, {row['alarms'][name]}" + (f" ({open_} open)" if open_ else "")
+        return f"{row['misses'][name]}, {row['alarms'][name]}" + (
+            f" ({open_} open)" if open_ else ""
+        )
 
     return [
         table(
             header,
             [
-                (row["name"], f"{row['wrong']}, {row['right']}", *(cell(row, name) for name in names))
+                (
+                    row["name"],
+                    f"{row['wrong']}, {row['right']}",
+                    *(cell(row, name) for name in names),
+                )
                 for row in [*rows, whole]
             ],
         )

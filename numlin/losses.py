@@ -53,13 +53,29 @@ def logistic_derivative(margin):
     return -np.where(margin >= 0, t, 1) / (1 + t)
 
 
+def hinge_curvature(margin):
+    """Second derivative of `hinge`, 0 beside its kink, shape kept (n_samples,)."""
+    return np.zeros_like(margin, dtype=_float_of(margin))
+
+
+def squared_hinge_curvature(margin):
+    """Second derivative of `squared_hinge`: 2 where m < 1, else 0, shape kept (n_samples,)."""
+    return np.where(margin < 1, 2, 0).astype(_float_of(margin))
+
+
+def logistic_curvature(margin):
+    """Second derivative of `logistic`: t / (1 + t)^2 at t = exp(-|m|), shape kept (n_samples,)."""
+    t = np.exp(-np.abs(margin))
+    return t / np.square(1 + t)
+
+
 def _float_of(margin):
     """The floating type in which a function of these margins is returned."""
     return np.result_type(margin, np.float32)
 
 
 class Loss(NamedTuple):
-    """A margin loss: `value` and `derivative` map margins (n_samples,) to the same shape.
+    """A margin loss: `value` and its derivatives map margins (n_samples,) to the same shape.
 
     `kinks` are the margins at which a derivative of some order jumps. `flat` says that the loss
     is 0 from a margin of 1 on, so that such samples may be left out.
@@ -68,14 +84,20 @@ class Loss(NamedTuple):
     name: str
     value: Callable
     derivative: Callable
+    curvature: Callable
     kinks: tuple = ()
     flat: bool = False
 
 
-HINGE = Loss("hinge", hinge, hinge_derivative, kinks=(1.0,), flat=True)
+HINGE = Loss("hinge", hinge, hinge_derivative, hinge_curvature, kinks=(1.0,), flat=True)
 SQUARED_HINGE = Loss(
-    "squared-hinge", squared_hinge, squared_hinge_derivative, kinks=(1.0,), flat=True
+    "squared-hinge",
+    squared_hinge,
+    squared_hinge_derivative,
+    squared_hinge_curvature,
+    kinks=(1.0,),
+    flat=True,
 )
-LOGISTIC = Loss("logistic", logistic, logistic_derivative)
+LOGISTIC = Loss("logistic", logistic, logistic_derivative, logistic_curvature)
 
 LOSSES = {loss.name: loss for loss in (HINGE, SQUARED_HINGE, LOGISTIC)}

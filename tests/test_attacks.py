@@ -206,3 +206,89 @@ def test_on_mnist_radii_give_the_attacked_accuracy_at_every_eps(mnist, bounds, e
     curve = robust_accuracy(radii(model.w, model.b, X, y, ball), eps)
     attacked = [error_rate(model.w, model.b, X, y, strength, ball) for strength in eps]
     assert np.rint(len(y) * (1 - curve)).tolist() == np.rint(len(y) * np.array(attacked)).tolist()
+
+
+every_engine = pytest.mark.parametrize("engine", ["numba", "numpy"])
+
+
+@every_engine
+@pytest.mark.parametrize(
+    "w, x, name, radius",
+    [
+        ([1, 0.7, 0.7, 0.7], [0.8, 0.8, 0.8, 0.2], "linf-box", 0.8),
+        ([0.86], [0.07], "l2-box", 0.07),
+        ([0.86], [0.07], "l1-box", 0.07),
+    ],
+)
+def test_rounding_does_not_hide_that_the_whole_box_just_suffices(w, x, name, radius, engine):
+    assert radii(w, 0.0, [x], [1], name, engine) == pytest.approx(radius, rel=1e-14)
+
+
+@every_engine
+@pytest.mark.parametrize("name", BALLS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_attack_succeeds_at_every_radius_in_floating_point(name, engine, dtype):
+    """And the radius is above the exact one by no more than its docstring says."""
+    rng = np.random.default_rng(5)
+    X = np.rint(255 * np.clip(rng.uniform(-0.3, 1.3, (300, 100)), 0, 1)) / 255
+    w, X = rng.normal(size=100).astype(dtype), X.astype(dtype)
+    y = np.where(score(w, 0.3, X) > 0, 1, -1)
+    radius = radii(w, 0.3, X, y, name, engine)
+    finite = np.isfinite(radius)
+    assert finite.sum() > 250
+    assert attack(w, 0.3, X, y, np.where(finite, radius, 0), name).success[finite].all()
+    assert not attack(w, 0.3, X, y, 1e3, name).success[~finite].any()
+    slack = 2 * 104 * np.finfo(dtype).eps * (np.abs(w).sum() * 2 + 0.3)
+    margin = y * score(w, 0.3, X)
+    above = BALLS[name].radius(w, X, y, margin + 2 * slack)
+    assert (radius[finite] <= above[finite]).all()
+    assert (radius >= BALLS[name].radius(w, X, y, margin) * (1 - 4 * np.finfo(dtype).eps)).all()
+
+
+@every_engine
+@pytest.mark.parametrize("name", BALLS)
+@pytest.mark.parametrize("scale", [1e-160, 1e-100, 1e100, 1e155, 1e300])
+def test_radii_and_attacks_do_not_depend_on_the_scale_of_the_weights(name, scale, engine):
+    w, X, y = np.array([3.0, 4.0]), np.array([[0.1, 0.05], [0.9, 0.6]]), [1, -1]
+    b = np.array([-0.4, -9.0])
+    for offset in b:
+        expected = radii(w, offset, X, y, name, engine)
+        found = radii(scale * w, scale * offset, X, y, name, engine)
+        np.testing.assert_allclose(found, expected, rtol=1e-13)
+    moved = attack(scale * w, 0.0, X, y, 0.2, name).X_adv
+    np.testing.assert_allclose(moved, attack(w, 0.0, X, y, 0.2, name).X_adv, atol=1e-14)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
+def test_a_box_without_ends_is_no_box(norm):
+    w, X, y = np.array([1.0, 2.0, 0.0]), np.array([[0.5, 0.5, 0.1], [0.1, 0.2, 0.3]]), [1, 1]
+    for bounds in ((-np.inf, np.inf), (-np.inf, 1.0)):
+        found = radii(w, 0.0, X, y, Ball(norm, bounds))
+        np.testing.assert_allclose(found, radii(w, 0.0, X, y, norm), rtol=1e-14)
+        moved = attack(w, 0.0, X, y, 0.2, Ball(norm, bounds)).X_adv
+        np.testing.assert_allclose(moved, attack(w, 0.0, X, y, 0.2, norm).X_adv, atol=1e-15)
+
+
+def test_arguments_of_the_wrong_length_or_kind_are_named(problem):
+    w, b, X, y = problem
+    with pytest.raises(
+        ValueError, match=r"eps: found shape \(2,\), expected one number or \(20,\)"
+    ):
+        attack(w, b, X, y, [0.1, 0.2])
+    with pytest.raises(ValueError, match="eps: found"):
+        attack(w, b, X, y, None)
+    for wrong in (None, "1", 1j):
+        with pytest.raises(ValueError, match="b: found"):
+            attack(w, wrong, X, y, 0.1)
+    with pytest.raises(ValueError, match="ball: found 'l3', expected one of linf"):
+        radii(w, b, X, y, "l3")
+    beyond = np.nextafter(np.float32(1), np.float32(2))
+    with pytest.raises(ValueError, match=r"X: found values in \[.*, 1.00000012\], expected"):
+        radii(w, b, np.where(X > 0.9, beyond, X.astype(np.float32)), y, "l2-box")
+
+
+def test_long_doubles_are_rounded_to_doubles(problem):
+    w, b, X, y = problem
+    found = radii(w.astype(np.longdouble), np.longdouble(b), X.astype(np.longdouble), y, "l2-box")
+    assert found.dtype == np.float64
+    np.testing.assert_array_equal(found, radii(w, b, X, y, "l2-box"))

@@ -1,9 +1,23 @@
 """The gradient checker is checked: right gradients pass, planted mistakes fail, kinks are named."""
 
+import doctest
+import math
+
 import numpy as np
 import pytest
 
-from numlin.gradcheck import assert_gradient, check_gradient, check_subgradient, taylor_order
+import numlin.gradcheck
+from numlin.gradcheck import (
+    assert_gradient,
+    check_gradient,
+    check_hessian,
+    check_hvp,
+    check_jacobian,
+    check_jvp,
+    check_subgradient,
+    check_vjp,
+    taylor_order,
+)
 
 RNG = np.random.default_rng(0)
 X = RNG.integers(0, 256, (12, 6)) / 255
@@ -172,7 +186,7 @@ def test_declared_kink_at_x_is_inconclusive_whatever_the_claim(slope):
 def test_kink_near_x_declared_or_not_is_passed_by_shorter_steps(distance, kinks):
     for slope, verdict in ((1, "pass"), (0, "fail"), (0.5, "fail"), (-1, "fail")):
         report = check_gradient(
-            lambda w: np.abs(w).sum(), lambda w: np.full(1, slope), np.array([distance]), kinks
+            lambda w: np.abs(w).sum(), lambda w, s=slope: np.full(1, s), np.array([distance]), kinks
         )
         assert report.verdict == verdict, str(report)
 
@@ -411,3 +425,237 @@ def test_noise_never_passes_a_gradient_of_zero_where_the_slope_is_resolved():
 def test_nothing_to_probe_is_refused():
     with pytest.raises(ValueError, match="found none"):
         check_gradient(np.sum, np.ones_like, np.zeros(0))
+
+
+def test_examples_of_the_package_are_true():
+    assert doctest.testmod(numlin.gradcheck).failed == 0
+
+
+def square(x):
+    return (x**2).sum()
+
+
+def test_steps_grow_with_x_so_that_a_factor_of_100_is_seen_at_1e17():
+    x = [1e17, 0.7e17]
+    assert check_gradient(square, lambda x: 2 * x, x).verdict == "pass"
+    report = check_gradient(square, lambda x: 200 * x, x)
+    assert report.verdict == "fail" and report.likely == "a factor of 100"
+    assert taylor_order(square, lambda x: 200 * x, x) == pytest.approx(1, abs=0.02)
+    assert check_subgradient(square, lambda x: 200 * x, x).verdict == "fail"
+
+
+def test_zero_does_not_pass_where_the_rounding_of_f_hides_a_slope():
+    report = check_gradient(lambda x: 1e17 + x.sum(), np.zeros_like, W)
+    assert report.verdict == "inconclusive"
+    assert "lost digits" in report.worst.reason
+
+
+@pytest.mark.parametrize("k", [100, 173.2, 300, 1e5])
+def test_waves_narrower_than_the_widest_step(k):
+    for x in np.random.default_rng(1).normal(size=(25, 1)):
+        report = check_gradient(lambda x: np.sin(k * x[0]), lambda x: k * np.cos(k * x), x)
+        assert report.verdict == "pass", str(report)
+
+
+@pytest.mark.parametrize(
+    "f, gradient, x",
+    [
+        (lambda x: math.log(x[0]), lambda x: 1 / x, [0.05]),
+        (lambda x: np.log(x).sum(), lambda x: 1 / x, [1e-12]),
+        (lambda x: np.sqrt(x).sum(), lambda x: 0.5 / np.sqrt(x), [1e-3]),
+        (lambda x: math.acos(x[0]), lambda x: -1 / np.sqrt(1 - x**2), [0.999]),
+    ],
+)
+def test_steps_that_leave_the_domain_shrink_quietly(f, gradient, x):
+    assert check_gradient(f, gradient, x).verdict == "pass"
+    for wrong in (lambda x: 1.01 * gradient(x), np.zeros_like, lambda x: -gradient(x)):
+        assert check_gradient(f, wrong, x).verdict == "fail"
+
+
+def test_beside_the_domain_on_both_sides_there_is_no_verdict():
+    report = check_gradient(lambda x: np.sqrt(-abs(x[0])) + 0.0, np.ones_like, [0.0], directions=0)
+    assert report.verdict == "inconclusive" and "domain" in report.worst.reason
+
+
+@pytest.mark.parametrize("wrap", [np.atleast_1d, np.array, np.float32, float, lambda v: [[v]]])
+def test_f_may_return_any_single_number(wrap):
+    report = check_gradient(lambda x: wrap(x[0] * 0.5), lambda x: np.array([0.5]), [2.0], rtol=1e-4)
+    assert report.verdict == "pass", str(report)
+    assert "claimed slope" in str(report)
+
+
+@pytest.mark.parametrize("f", [square, np.linalg.norm])
+def test_what_is_no_real_number_is_refused_by_name(f):
+    for x, message in (
+        ([1 + 1j], "x: found complex128"),
+        ([np.nan], r"x\[0\]: found NaN"),
+        (["a"], "x: found <U1"),
+        (None, "x: found None"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_gradient(f, np.ones_like, x)
+    with pytest.raises(ValueError, match="gradient: found complex128"):
+        check_gradient(f, lambda x: x + 1j, W)
+    with pytest.raises(ValueError, match=r"f: found shape \(6,\), expected one number"):
+        check_gradient(np.sin, np.cos, W)
+    with pytest.raises(ValueError, match="f: found None"):
+        check_gradient(lambda x: None, np.cos, W)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"rtol": 0}, "rtol: found 0, expected a finite number > 0"),
+        ({"rtol": -1e-7}, "rtol: found"),
+        ({"h": -0.1}, "h: found -0.1"),
+        ({"h": np.inf}, "h: found inf"),
+        ({"directions": -1}, "directions: found -1"),
+        ({"directions": 2.5}, "directions: found 2.5"),
+        ({"coordinates": [6]}, "coordinates: found 6, expected integers from 0 to 5"),
+        ({"coordinates": [-1]}, "coordinates: found -1"),
+        ({"coordinates": [0.5]}, "coordinates: found 0.5"),
+    ],
+)
+def test_options_that_mean_nothing_are_refused_by_name(options, message):
+    with pytest.raises(ValueError, match=message):
+        check_gradient(square, lambda x: 2 * x, W, **options)
+
+
+def test_lost_digits_are_measured_and_named():
+    def lost(x):
+        return np.sum((x + 1e8) - 1e8)
+
+    for gradient, verdict in ((np.ones_like, "inconclusive"), (lambda x: 0 * x + 2, "fail")):
+        report = check_gradient(lost, gradient, W)
+        assert report.verdict == verdict
+        assert "loses digits" in str(report) or "f is only known to about" in str(report)
+    assert check_gradient(lost, np.ones_like, W, rtol=1e-4).verdict == "pass"
+    assert check_gradient(lost, lambda x: 0 * x + 1.01, W, rtol=1e-4).verdict == "fail"
+
+
+def test_taylor_order_of_what_is_not_finite_is_not_a_number():
+    for bad in (np.nan, np.inf):
+        assert np.isnan(taylor_order(lambda x: bad, np.ones_like, W))
+    assert np.isnan(taylor_order(lambda x: 1 if (x == W).all() else np.nan, np.ones_like, W))
+
+
+def doubled_in_place(x):
+    x *= 2
+    return x
+
+
+def test_every_call_has_its_own_x_and_changes_of_it_are_noted():
+    x = W.copy()
+    report = check_gradient(square, doubled_in_place, x)
+    assert report.verdict == "pass" and (x == W).all()
+    assert report.notes == ("gradient changes its argument x in place",)
+
+    def changing(x):
+        x -= 1
+        return x @ x
+
+    for found in (
+        check_gradient(changing, lambda x: 2 * (x - 1), x),
+        check_subgradient(changing, lambda x: 2 * (x - 1), x),
+    ):
+        assert found.verdict == "pass" and "note: f changes its argument x" in str(found)
+    assert taylor_order(changing, lambda x: 2 * (x - 1), x) == pytest.approx(2, abs=0.02)
+    assert (x == W).all()
+
+
+def test_what_answers_differently_when_asked_again_is_no_function():
+    rng = np.random.default_rng(0)
+    drop = check_gradient(lambda x: x @ (x * (rng.random(6) < 0.5)), lambda x: 2 * x, W)
+    assert drop.verdict == "inconclusive" and "f is not a function" in str(drop)
+    calls = []
+
+    def drifting(x):
+        calls.append(1)
+        return square(x) + 1e-3 * (len(calls) > 100)
+
+    assert "f is not a function" in str(check_gradient(drifting, lambda x: 2 * x, W))
+    noisy = check_gradient(square, lambda x: 2 * x + 1e-3 * rng.normal(size=6), W)
+    assert noisy.verdict == "inconclusive" and "gradient is not a function" in str(noisy)
+
+
+def layer(W, b):
+    return np.tanh(W @ np.ones(2) + b).sum()
+
+
+def layer_gradient(W, b):
+    slope = 1 - np.tanh(W @ np.ones(2) + b) ** 2
+    return np.outer(slope, np.ones(2)), slope.sum()
+
+
+def test_several_arguments_are_checked_in_one_call_and_entries_named_after_them():
+    x = A[:, :2], 0.3
+    report = check_gradient(layer, layer_gradient, x)
+    assert report.verdict == "pass"
+    assert [p.name for p in report.probes[4:8]] == ["W[2, 0]", "W[2, 1]", "b", "direction 0"]
+    wrong = check_gradient(layer, lambda W, b: (layer_gradient(W, b)[0], 3.0), x)
+    assert wrong.worst.name == "b" and wrong.likely.startswith(("in b", "one entry only, b"))
+    with pytest.raises(ValueError, match=r"gradient in W: found shape \(2, 3\)"):
+        check_gradient(layer, lambda W, b: (layer_gradient(W, b)[0].T, 3.0), x)
+    with pytest.raises(ValueError, match="gradient: found 1 arrays, expected one for each of W, b"):
+        check_gradient(layer, lambda W, b: layer_gradient(W, b)[0], x)
+
+
+LIKELY = {
+    "the sign": lambda a: -curved_gradient(a),
+    "a factor of 2": lambda a: 2 * curved_gradient(a),
+    "a factor of 1/9": lambda a: curved_gradient(a) / 9,
+    "transposed": lambda a: curved_gradient(a).T,
+    "the claimed gradient is zero": np.zeros_like,
+    "one entry only, x[1, 2]: zero": scaled_at(curved_gradient, 5, 0),
+    "the right entries in the wrong places": lambda a: np.roll(curved_gradient(a), 1),
+    "it lacks a multiple of sign(x)": lambda a: curved_gradient(a) - 0.1 * np.sign(a),
+    "it lacks a multiple of x": lambda a: curved_gradient(a) - 0.1 * a,
+}
+
+
+@pytest.mark.parametrize("reason", LIKELY)
+def test_the_likely_reason_is_recognised(reason):
+    report = check_gradient(curved, LIKELY[reason], A)
+    assert report.verdict == "fail" and report.likely.startswith(reason)
+    assert f"likely: {reason}" in str(report)
+
+
+def values(x):
+    return np.tanh(A @ x)
+
+
+def jacobian(x):
+    return (1 - np.tanh(A @ x) ** 2)[:, None] * A
+
+
+V = np.array([0.3, -0.2, 0.5])
+
+
+def test_jacobian_its_products_and_hessian_products():
+    assert check_jacobian(values, jacobian, V).verdict == "pass"
+    wrong = check_jacobian(values, lambda x: scaled_at(jacobian, 5, 1.001)(x), V)
+    assert wrong.verdict == "fail" and wrong.worst.name == "f[1] along x[2]"
+    assert check_jacobian(values, lambda x: jacobian(x).T, V).verdict == "fail"
+    assert check_jvp(values, lambda x, v: jacobian(x) @ v, V).verdict == "pass"
+    assert check_jvp(values, lambda x, v: jacobian(x).T @ v, V).verdict == "fail"
+    assert check_vjp(values, lambda x, u: jacobian(x).T @ u, V).verdict == "pass"
+    assert check_vjp(values, lambda x, u: jacobian(x) @ u, V).verdict == "fail"
+
+    def gradient(x):
+        return 4 * x * (x @ x)
+
+    def hessian(x):
+        return 4 * (x @ x) * np.eye(3) + 8 * np.outer(x, x)
+
+    assert check_hessian(gradient, hessian, V).verdict == "pass"
+    assert check_hessian(gradient, lambda x: 8 * np.outer(x, x), V).verdict == "fail"
+    assert check_hvp(gradient, lambda x, v: hessian(x) @ v, V).verdict == "pass"
+    assert check_hvp(gradient, lambda x, v: 8 * x * (x @ v), V).verdict == "fail"
+    for call in (
+        lambda: check_jacobian(values, lambda x: jacobian(x)[:2], V),
+        lambda: check_jvp(values, lambda x, v: x[:2], V),
+        lambda: check_vjp(values, lambda x, u: x[:2], V),
+        lambda: check_hvp(gradient, lambda x, v: x[:2], V),
+    ):
+        with pytest.raises(ValueError, match=r"found shape \(2"):
+            call()

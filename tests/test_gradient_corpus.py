@@ -1,4 +1,4 @@
-"""The gradient checker on functions that it was not made for: who passes, who fails, and how surely."""
+"""The gradient checker on functions that it was not made for: who passes, who fails, how surely."""
 
 from collections import Counter
 
@@ -13,7 +13,10 @@ from numlin.gradcheck import check_gradient
 def reports():
     """The report of every pair, right and wrong."""
     return [
-        [(pair, check_gradient(pair.f, pair.gradient, pair.x, pair.kinks, **pair.options)) for pair in pairs]
+        [
+            (pair, check_gradient(pair.f, pair.gradient, pair.x, pair.kinks, **pair.options))
+            for pair in pairs
+        ]
         for pairs in (RIGHT, WRONG)
     ]
 

@@ -10,9 +10,23 @@ import pytest
 from oracles import digits
 
 from numlin.balls import BALLS, LINF
-from numlin.gradcheck import assert_gradient, check_gradient, check_subgradient, taylor_order
+from numlin.gradcheck import (
+    assert_gradient,
+    check_gradient,
+    check_hvp,
+    check_subgradient,
+    taylor_order,
+)
 from numlin.losses import HINGE, LOGISTIC, LOSSES, SQUARED_HINGE
-from numlin.objective import error_rate, kinks, objective, robust_margin, score, subgradient
+from numlin.objective import (
+    error_rate,
+    hessian_product,
+    kinks,
+    objective,
+    robust_margin,
+    score,
+    subgradient,
+)
 
 every_loss = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
 every_ball = pytest.mark.parametrize("ball", BALLS.values(), ids=BALLS)
@@ -93,6 +107,37 @@ def test_gradient_of_logistic_leaves_a_taylor_remainder_of_second_order(name):
     f, x = problem(LOGISTIC, BALLS[name])
     # 0.02: what the third-order term adds at the steps used
     assert taylor_order(f.value, f.gradient, x, h=2.0**-7) == pytest.approx(2, abs=0.02)
+
+
+@pytest.mark.parametrize("eps", [0.0, 0.1])
+@pytest.mark.parametrize("name", [name for name in BALLS if name != "l2-box"])
+@every_loss
+def test_hessian_times_vector_matches_differences_of_the_gradient(loss, name, eps):
+    f, x = problem(loss, BALLS[name], eps=eps)
+
+    def product(w, b, v):
+        return hessian_product(*v, w, b, *f.setting)
+
+    def check(hvp, **options):
+        return check_hvp(
+            lambda w, b: subgradient(w, b, *f.setting),
+            hvp,
+            (x[:-1], x[-1]),
+            lambda w, b: kinks(w, b, *f.setting),
+            rtol=1e-8,
+            **options,
+        )
+
+    assert check(product).verdict == "pass", str(check(product))
+    if loss is LOGISTIC or (eps == 0.1 and name == "l2"):
+        wrong = check(lambda w, b, v: tuple(1.001 * part for part in product(w, b, v)))
+        assert wrong.verdict == "fail"
+
+
+def test_hessian_of_the_l2_ball_in_the_box_is_refused():
+    f, x = problem(LOGISTIC, BALLS["l2-box"])
+    with pytest.raises(ValueError, match="ball: found l2-box"):
+        hessian_product(x[:-1], x[-1], x[:-1], x[-1], *f.setting)
 
 
 @every_pair

@@ -1,4 +1,65 @@
-"""DOC"""
+"""Checking your own gradients: a checker that knows what it cannot see.
+
+A gradient is checked against the values of f, which know nothing of the chain rule:
+
+    >>> import numpy as np
+    >>> from numlin.gradcheck import check_gradient
+    >>> def f(x):
+    ...     return np.log1p(np.exp(x)).sum()
+    >>> x = np.linspace(-2, 2, 5)
+    >>> str(check_gradient(f, lambda x: 1 / (1 + np.exp(-x)), x).verdict)
+    'pass'
+
+A mistake is named with its place, both numbers, and its likely reason; in a test, say
+`assert_gradient` instead. Several arguments, f(W, b), are a tuple:
+
+    >>> def g(W, b):
+    ...     return np.sum((W @ W.T + b) ** 2) / 4
+    >>> def gradient(W, b):
+    ...     R = (W @ W.T + b) / 2
+    ...     return R @ W, R.sum()  # should be 2 * R @ W
+    >>> print(check_gradient(g, gradient, (np.eye(2) + 1, 0.5)).likely)
+    in W, a factor of 1/2
+
+Where f has a kink at x no number is its slope, and the verdict is inconclusive:
+
+    >>> report = check_gradient(lambda x: np.abs(x).sum(), np.sign, [0.0, 1.0], directions=0)
+    >>> print(report.worst.name, report.verdict, report.worst.reason)
+    x[0] inconclusive kink at x + 0 d: slope -1 on one side, 1 on the other; move x off it, \
+or use check_subgradient
+
+The criterion. Along a line phi(t) = f(x + t d) let c = gradient(x).d be the claim and S +- U the
+slope of phi at 0 as it was measured: U is three times what the measured rounding of f can do to
+S, and how far S is from an independent estimate at other steps. With
+scale = max(|S|, |c|, ||gradient * d||_2) a probe
+
+    passes  if |S - c| + U <= rtol scale,
+    fails   if |S - c| > rtol scale + 10 U, for every S +- U that f shows on any scale,
+
+and is inconclusive otherwise, with the reason. Two exceptions, where rounding hides a slope beside
+much larger ones: c = 0 passes if S is 0 within U and U <= rtol times the steepest slope of f seen
+on any scale; another c passes if |S - c| <= U <= rtol min(100 scale, a twentieth of the geometric
+mean of the gradient's entries). Between the slopes left and right of a kink at x nothing fails.
+
+What is assumed: that f is smooth on some scale on which its rounding still shows the slope. A
+right claim is first held against six values, at the finest steps, drawn at random, that can show
+it. If they do not agree, phi is seen on all scales from the finest that x + t d can represent to
+`h`, and a slope counts only if it agrees with all finer ones: that is what a wave, a bump or a kink
+narrower than a step would break. Where a coarser scale disagrees, bisection finds the kink or jump.
+Steps that leave the domain of f (NaN, infinity, an arithmetic error) are not used.
+
+Declare kinks when you know them: quantities that change sign there, as in
+`check_gradient(f, g, w, lambda w: {"1 - margin": 1 - m(w), "w": w})`. No step then crosses one,
+and the report names those that x lies on. Read "inconclusive" as "ask better": move x off the
+kink, compute f in float64, remove a large constant from f, fix its random numbers, or ask for a
+larger rtol, as the reason says. For convex f at kinks there is `check_subgradient`, for a second
+opinion `taylor_order`, for many values `check_jacobian`, `check_jvp`, `check_vjp`, and for second
+derivatives `check_hessian` and `check_hvp`.
+
+References: Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering
+Software 4, 1982; More and Wild, Estimating computational noise, SIAM Journal on Scientific
+Computing 33, 2011; Rockafellar, Convex Analysis, 1970, section 23.
+"""
 
 from itertools import product
 
@@ -7,11 +68,21 @@ import numpy as np
 from numlin.gradcheck.differences import EPS
 from numlin.gradcheck.points import Function, Point, label, real
 from numlin.gradcheck.probing import Probing, quiet, renamed
-from numlin.gradcheck.verdicts import Probe, Report, Verdict, likely
+from numlin.gradcheck.verdicts import Probe, Report, Verdict
 
 __all__ = [
-    "Probe", "Report", "Verdict", "assert_gradient", "check_gradient", "check_hessian", "check_hvp",
-    "check_jacobian", "check_jvp", "check_subgradient", "check_vjp", "taylor_order",
+    "Probe",
+    "Report",
+    "Verdict",
+    "assert_gradient",
+    "check_gradient",
+    "check_hessian",
+    "check_hvp",
+    "check_jacobian",
+    "check_jvp",
+    "check_subgradient",
+    "check_vjp",
+    "taylor_order",
 ]
 
 
@@ -256,7 +327,9 @@ def _inequality(value, line, t, g, name):
         verdict, reason = Verdict.INCONCLUSIVE, "the rounding of f hides the slope"
     name = f"{'+' if t > 0 else '-'}1 * {name}"
     error = shortfall / (max(slope, noise / value.rtol) or 1)
-    return Probe(name, float(numeric), float(analytic), float(length), float(error), verdict, reason=reason)
+    return Probe(
+        name, float(numeric), float(analytic), float(length), float(error), verdict, reason=reason
+    )
 
 
 def taylor_order(f, gradient, x, *, h=0.125, rng=None):

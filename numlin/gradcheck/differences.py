@@ -27,7 +27,9 @@ class Line:
 
     def __init__(self, f, x, at_x, h, unit, j=None, d=None):
         self.f, self.x, self.at_x, self.unit, self.j, self.d = f, x, at_x, unit, j, d
-        size = abs(x[j]) if d is None else np.max(np.abs(x)) / (1 if unit == 1 else np.max(np.abs(d)))
+        size = (
+            abs(x[j]) if d is None else np.max(np.abs(x)) / (1 if unit == 1 else np.max(np.abs(d)))
+        )
         self.top = h * max(1.0, size)
         self.bottom = 64 * EPS * size or 1e-14 * self.top
         self.zero = size == 0
@@ -194,11 +196,12 @@ def measure(line, rtol, rng, top=None, finest=np.inf):
     if odd:
         kind, place, size = locate(line, odd.h, noise)
         found = found._replace(kind=kind, place=place)
-        if kind in ("jump", "rough") and abs(place) < 0.01 * top:
+        lost = min(kept, key=lambda one: one.error).flat
+        if kind in ("jump", "rough") and (lost or abs(place) < 0.01 * top):
             size = max(size, 3 * odd.residual)
             value, error, at = best(settle(fits, size)[0])
-            if min(kept, key=lambda one: one.error).flat or error < 0.1 * abs(value):
-                found = found._replace(value=value, error=error, h=at, noise=size, others=(fine[:2],))
+            if lost or error < 0.1 * abs(value):
+                found = Slope(value, error, at, kind, place, (), (fine[:2],), size, found.swing)
     elif found.error > max(rtol * abs(found.value), 1e-14 * found.swing):
         kind, place, _ = locate(line, kept[-1].h, noise)
         if kind == "kink":

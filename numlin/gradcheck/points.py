@@ -138,7 +138,9 @@ def label(name, place):
 def _parameters(f, n):
     """Names of the first n parameters of f, x0, x1, ... where they cannot be had."""
     try:
-        found = [p.name for p in inspect.signature(f).parameters.values() if p.kind < p.VAR_POSITIONAL]
+        found = [
+            p.name for p in inspect.signature(f).parameters.values() if p.kind < p.VAR_POSITIONAL
+        ]
     except (TypeError, ValueError):
         found = []
     return found[:n] if len(found) >= n else [f"x{k}" for k in range(n)]

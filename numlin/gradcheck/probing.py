@@ -65,7 +65,9 @@ class Probing:
 
     def _look_around(self):
         """One line on all scales: how f rounds, and how steep it is."""
-        any_line = self.directions or [self._unit(np.random.default_rng(1).normal(size=self.x.size))]
+        any_line = self.directions or [
+            self._unit(np.random.default_rng(1).normal(size=self.x.size))
+        ]
         seen = measure(self.line(d=any_line[0]), self.rtol, np.random.default_rng(2))
         self.noise = max(seen.noise, EPS / 2 * abs(self.at_x), 5e-324)
         self.swing = seen.swing * np.max(self.unit)
@@ -116,7 +118,9 @@ class Probing:
 
     def _silent(self, name, claim, why=""):
         why = why or self.trouble
-        return Probe(name, np.nan, float(claim), self.h, 0.0, Verdict.INCONCLUSIVE, np.inf, None, why)
+        return Probe(
+            name, np.nan, float(claim), self.h, 0.0, Verdict.INCONCLUSIVE, np.inf, None, why
+        )
 
     def probe(self, name, line, terms, typical=0.0, believe=False):
         """The verdict along one line, of which the claim is the sum of `terms`.
@@ -127,7 +131,8 @@ class Probing:
         claim, rounding = float(terms.sum()), np.abs(terms).sum()
         if self.trouble:
             return self._silent(name, claim)
-        size = np.linalg.norm(terms)
+        largest = np.max(np.abs(terms)) or 1.0  # divided out, so that no square overflows
+        size = largest * np.linalg.norm(terms / largest)
         crossed = () if self.kinks else None
 
         def verdict(slope):
@@ -140,7 +145,11 @@ class Probing:
                 slope = still(line)
             else:
                 h = first_step(line, claim if guess else slope.value, self.noise, self.rtol)
-                slope = None if self.kinks and self.crossed(line, 10 * h) else quick(line, h, self.noise)
+                slope = (
+                    None
+                    if self.kinks and self.crossed(line, 10 * h)
+                    else quick(line, h, self.noise)
+                )
             found = verdict(slope) if slope else None
             if found and found.verdict is Verdict.PASS:
                 return found

@@ -9,6 +9,7 @@ from numlin.gradcheck.differences import EPS
 
 SURELY = 10  # so many errors of the measurement lie between a claim and a slope that contradicts it
 TINY, LAX = 0.05, 100  # entries small beside a typical one may hide in rounding so far
+SAME = "the same"
 
 
 class Verdict(StrEnum):
@@ -106,7 +107,7 @@ def judge(name, claim, slope, rtol, size, rounding, swing, typical=0.0, crossed=
         if max(low - claim, claim - high) > rtol * scale + SURELY * error:
             verdict = Verdict.FAIL
     elif not crossed and (
-        gap + error <= rtol * scale
+        gap + error <= rtol * scale < np.inf
         or gap <= error <= rtol * min(TINY * typical, LAX * scale)
         or (nothing and (slope.kind == "constant" or error <= rtol * swing))
     ):
@@ -127,8 +128,8 @@ def _reason(slope, scale, rtol):
     if slope.sides:
         low, high = slope.sides
         return (
-            f"kink at x + {slope.place:.2g} d: slope {low:.6g} on one side, {high:.6g} on the other; "
-            "move x off it, or use check_subgradient"
+            f"kink at x + {slope.place:.2g} d: slope {low:.6g} on one side, {high:.6g} on the "
+            "other; move x off it, or use check_subgradient"
         )
     if slope.kind == "kink":
         return f"kink at x + {slope.place:.6g} d, nobody declared it"
@@ -138,7 +139,9 @@ def _reason(slope, scale, rtol):
             "compute it in float64, or ask for a larger rtol"
         )
     if slope.kind == "flat" and seen > rtol:
-        return "f does not change in its last digit near x, but does further away: it has lost digits"
+        return (
+            "f does not change in its last digit near x, but does further away: it has lost digits"
+        )
     if seen > rtol:
         return (
             f"f is only known to about {slope.noise:.0e}, its slope to a relative {seen:.0e}: "
@@ -166,6 +169,12 @@ def likely(g, measured, point, probes):
             return "transposed"
         if _close(g, measured.reshape(rows, columns).ravel(order="F")).all():
             return "transposed (entries in the order of columns)"
+    if len(shapes) > 1 and whole and wrong:
+        parts = np.split(np.arange(g.size), point.ends[:-1])
+        hints = [(n, _common(g[k], measured[k])) for n, k in zip(point.names, parts)]
+        named = [f"in {n}, {hint}" for n, hint in hints if hint and hint != SAME]
+        if named:
+            return "; ".join(named)
     if wrong == 1 < len(claim):
         j = np.flatnonzero(seen)[int(np.flatnonzero(~close)[0])]
         return f"one entry only, {names(j)}: {_factor(g[j], measured[j]) or 'the others agree'}"
@@ -209,6 +218,8 @@ def _factor(claim, truth):
     if not truth or not claim:
         return "zero" if not claim else ""
     ratio = claim / truth
+    if abs(ratio - 1) < 1e-4:
+        return SAME
     if abs(ratio + 1) < 1e-4:
         return "the sign"
     for value, text in ((ratio, "{}"), (1 / ratio, "1/{}")):

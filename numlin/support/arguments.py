@@ -101,7 +101,9 @@ def check_inside(X, bounds):
 
 def _exactly(number):
     """As many digits as tell `number` from its neighbours."""
-    return next(text for n in (6, 9, 17, 40) if float(text := f"{number:.{n}g}") == number or n > 20)
+    return next(
+        text for n in (6, 9, 17, 40) if float(text := f"{number:.{n}g}") == number or n > 20
+    )
 
 
 def check_signs(y, n_samples, both=True):
