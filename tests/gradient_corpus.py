@@ -258,6 +258,7 @@ def scales():
         lambda x: np.array([1e6, 1e-3]),
         [1e-6, 1e3],
     )
+    right("scales", "exp near the largest number", lambda x: np.exp(x).sum(), np.exp, [700.0])
     right("scales", "mixed x", lambda x: np.log(x).sum(), lambda x: 1 / x, [1e-150, 1, 1e150])
 
 
@@ -453,6 +454,13 @@ def inexact():
             x,
             rtol=1e-3,
         )
+    right(
+        "inexact",
+        "float16",
+        lambda x: float(np.sum(np.square(x.astype(np.float16)))),
+        lambda x: 2 * x,
+        normal(5),
+    )
 
 
 def long_sums():

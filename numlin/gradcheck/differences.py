@@ -196,8 +196,8 @@ def measure(line, rtol, rng, top=None, finest=np.inf):
     if odd:
         kind, place, size = locate(line, odd.h, noise)
         found = found._replace(kind=kind, place=place)
-        lost = min(kept, key=lambda one: one.error).flat
-        if kind in ("jump", "rough") and (lost or abs(place) < 0.01 * top):
+        lost = min(kept, key=lambda one: one.error).flat and kind != "kink"
+        if lost or (kind in ("jump", "rough") and abs(place) < 0.01 * top):
             size = max(size, 3 * odd.residual)
             value, error, at = best(settle(fits, size)[0])
             if lost or error < 0.1 * abs(value):
