@@ -202,6 +202,8 @@ def measure(line, rtol, rng, top=None, finest=np.inf):
             value, error, at = best(settle(fits, size)[0])
             if lost or error < 0.1 * abs(value):
                 found = Slope(value, error, at, kind, place, (), (fine[:2],), size, found.swing)
+    elif min(kept, key=lambda one: one.error).flat:
+        found = found._replace(kind="flat", others=((kept[-1].slope, kept[-1].error),))
     elif found.error > max(rtol * abs(found.value), 1e-14 * found.swing):
         kind, place, _ = locate(line, kept[-1].h, noise)
         if kind == "kink":
@@ -235,7 +237,8 @@ def locate(line, h, noise):
         return "rough", m, max(bends, default=0.0)
     late = bends[-max(4, len(bends) // 2) :]
     rate = np.log2(late[0] / late[-1]) / (len(late) - 1)
-    kind = "jump" if rate < 0.5 else "kink" if rate < 1.5 else "smooth"
+    vanished = bend <= floor and late[-1] > 16 * floor  # at once: between two steps of a stair
+    kind = "jump" if rate < 0.5 or vanished else "kink" if rate < 1.5 else "smooth"
     return kind, m, late[-1]
 
 
