@@ -36,7 +36,7 @@ def roofline(result):
     rows = result["groups"]["kernels"]
     named = {row["name"]: summary(row, rows) for row in rows}
     read = named[READ_LIMIT]["gb_per_s"]
-    drawn, axes = new_figure(height=4.4)
+    drawn, axes = new_figure(height=4.4, width=7.2)
     intensity = np.geomspace(0.2, 20, 200)
     for real, dashes, place in (("float32", "-", "bottom"), ("float64", "--", "top")):
         peak = named[FMA_LIMIT[real]]["gflop_per_s"]
@@ -91,7 +91,7 @@ def suboptimality(result):
     """Objective less its global minimum against seconds of training, a panel for each eps."""
     rows = [row for row in result["groups"]["convergence"] if "excess" in row]
     eps_values = sorted({row["eps"] for row in rows})
-    drawn, axes = new_figure(1, len(eps_values), 3.6, sharey=True)
+    drawn, axes = new_figure(1, len(eps_values), 3.6, width=7.2, sharey=True)
     for ax, eps in zip(np.atleast_1d(axes), eps_values, strict=True):
         for row in (row for row in rows if row["eps"] == eps):
             colour, dashes, marker = VARIANT_LOOK[row["variant"]]

@@ -5,8 +5,9 @@ import os
 import numpy as np
 import pytest
 
-from numlin.data import datasets
+from numlin.data import datasets, strokes
 from numlin.model import LinearClassifier
+from numlin.studies import article
 
 needs_jit = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"),
@@ -57,3 +58,23 @@ def blobs(rng):
 def small_model(blobs):
     """A regular classifier of `blobs`."""
     return LinearClassifier(n_epochs=20, batch_size=10, engine="numpy").fit(*blobs)
+
+
+def article_of(images, digits):
+    """The article on images(n_samples, labels), 300 of them to train and 60 to test."""
+
+    def load(split, digits, dtype, source):
+        labels = np.arange(300 if split == "train" else 60) % 2
+        X = np.rint(255 * images(labels).reshape(len(labels), 784)).astype(np.uint8)
+        return X if dtype == np.uint8 else (X / 255).astype(dtype), np.int8(2 * labels - 1)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets, "load", load)
+        return article.run(datasets.Source("synthetic", {}, {}), digits, engine="numpy")
+
+
+@pytest.fixture(scope="session")
+def hard():
+    """Threes and eights, hardly learned: many mistakes."""
+    rng = np.random.default_rng(3)
+    return article_of(lambda labels: strokes.draw(np.where(labels, 8, 3), rng) / 255, (3, 8))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from numlin.commands import COMMANDS
-from numlin.figures import FIGURES
+from numlin.figures import FIGURES, story
 from numlin.kernels.jit import SOURCES
 
 ROOT = Path(__file__).parent.parent
@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent
 
 def test_the_gallery_shows_every_figure_and_every_picture_is_in_it():
     folder = ROOT / "figures"
-    gallery = (folder / "README.md").read_text()
+    gallery = (folder / "README.md").read_text("utf-8")
+    assert gallery == story.gallery(), "python -m numlin.figures.story > figures/README.md"
     for number, name in enumerate(FIGURES, 1):
         assert f"{number:02d}-{name}.png" in gallery and name.replace("-", "_") in gallery
     pictures = [path for path in folder.glob("*.png") if not path.name.startswith("bench-")]

@@ -16,7 +16,9 @@ from numlin.figures.style import (
     SMALL,
     count_strong,
     figure,
+    headline,
     label_model,
+    listed,
     model_label,
     model_legend,
     model_line,
@@ -35,15 +37,17 @@ CROSS = " \N{BALLOT X}"
 
 
 @figure(
-    "Weights over training. Left and middle: the same pixels in the regular and in a robust model, "
+    "Weights over training. Above: the same pixels in the regular and in a robust model, "
     "in colour the 24 on which the robust model relies most in the end, in grey a sample of the "
     "rest. Regular training leaves weak weights about where they started at random; robust "
-    "training takes them to zero and lets the strong ones grow. Right: how many of the weights "
+    "training takes them to zero and lets the strong ones grow. Below: how many of the weights "
     "exceed 1% of the model's largest."
 )
 def weight_trajectories(article):
     """Weights of strong and weak pixels at every step, and the number of weights that count."""
-    drawn, (*panels, counts) = new_figure(1, 3, 3.5)
+    drawn, (panels, (counts, hidden)) = new_figure(2, 2, 5.6)
+    hidden.remove()
+    counts.set_subplotspec(counts.get_gridspec()[1, :])
     panels[1].sharey(panels[0])
     ranking = np.argsort(-np.abs(article.runs["robust-0.2"].model.w), kind="stable")
     strong, weak = ranking[:24], ranking[30::20]
@@ -62,6 +66,10 @@ def weight_trajectories(article):
     counts.set_title("weights above 1% of max", fontsize=SMALL)
     counts.set(xlabel="epoch", ylim=(0, 800))
     model_legend(drawn, counts)
+    left = [count_strong(article.runs[name].model.w) for name in ("regular", "robust-0.2")]
+    headline(
+        drawn, f"Training leaves the regular model {left[0]} weights, the robust one {left[1]}"
+    )
     return drawn
 
 
@@ -85,10 +93,11 @@ def weight_paths(run):
 )
 def gradient_terms(article):
     """Minus the gradient, split in data and eps sign(w), at the start and the end of training."""
-    drawn, axes = new_figure(2, 4, 4.3)
+    drawn, axes = new_figure(2, 4, 3.9)
+    shares = []
     run = article.runs["robust-0.2"]
     X, y, eps = article.X_test, article.y_test, run.model.eps
-    titles = (r"data: mean of $y\,x$", r"$-\epsilon\,\mathrm{sign}(w)$", "both together")
+    titles = ("data", r"$-\epsilon\,\mathrm{sign}(w)$", "both")
     for ax, title in zip(axes[0], ("weights $w$", *titles), strict=True):
         ax.set_title(title)
     start, end = (weight_paths(run)[0], 0.0), (run.model.w, run.model.b)
@@ -99,8 +108,10 @@ def gradient_terms(article):
         weight_image(row[0], w, GREY)
         for ax, push in zip(row[1:], (both - term, term, both), strict=True):
             weight_image(ax, push, GREY, limit=2 * active * eps)
-        row[0].set_ylabel(f"at the {moment}\n{active:.0%} of images active")
+        row[0].set_ylabel(f"{moment}\n{active:.0%} active", fontsize=SMALL)
+        shares.append(active)
     weight_bar(drawn, axes, "towards", article.dataset["digits"])
+    headline(drawn, f"{shares[0]:.0%} of the images pull at the start, {shares[1]:.0%} at the end")
     return drawn
 
 
@@ -114,14 +125,14 @@ def gradient_terms(article):
 def radius_distributions(article):
     """Histograms of the exact radii of each model above the accuracy curves they imply."""
     n = len(article.runs)
-    drawn, (*strips, curve) = new_figure(n + 1, 1, 5.2, sharex=True, height_ratios=[1] * n + [3])
+    drawn, (*strips, curve) = new_figure(n + 1, 1, 5.8, sharex=True, height_ratios=[1] * n + [3])
     radii = [radius for run in article.runs.values() for radius in (run.radius, run.radius_box)]
     reach = min(1.0, max(radius[np.isfinite(radius)].max() for radius in radii) + 0.02)
     bins, eps = np.linspace(0, reach, 101), np.linspace(0, reach, 401)
     for ax, (name, run) in zip(strips, article.runs.items(), strict=True):
         look = model_line(name) | {"marker": ""}
-        ax.hist(run.radius, bins, color=COLOURS[name])
-        ax.hist(run.radius_box, bins, histtype="step", color="black", lw=0.9)
+        ax.stairs(np.histogram(run.radius, bins)[0], bins, fill=True, color=COLOURS[name])
+        ax.stairs(np.histogram(run.radius_box, bins)[0], bins, color="black", lw=0.9)
         ax.set(yticks=[])
         ax.spines["left"].set_visible(False)
         ax.text(0.99, 0.75, model_label(name), ha="right", va="center", transform=ax.transAxes)
@@ -129,14 +140,17 @@ def radius_distributions(article):
             curve.plot(eps, robust_accuracy(radius, eps), **look | {"lw": width})
     drawn.legend(
         handles=[
-            Line2D([], [], color="black", lw=2.2, label="any pixel value: filled, thick"),
-            Line2D([], [], color="black", lw=0.8, label="pixels in [0, 1]: outlined, thin"),
+            Line2D([], [], color="black", lw=2.2, label="any pixel value"),
+            Line2D([], [], color="black", lw=0.8, label="pixels in [0, 1]"),
         ],
-        loc="outside upper center",
+        loc="outside lower center",
         ncols=2,
     )
+    first, *others = (np.median(run.radius) for run in article.runs.values())
+    away = f"{first:.2f} from the regular boundary, {listed(others, '{:.2f}')} from the robust ones"
+    headline(drawn, f"The median image is {away}")
     curve.set(
-        xlabel=r"distance = attack strength $\epsilon$ ($\ell_\infty$, pixel units)",
+        xlabel=r"distance $= \epsilon$ ($\ell_\infty$, pixel units)",
         ylabel="test accuracy",
         xlim=(0, reach),
         ylim=(-0.02, 1.02),
@@ -156,15 +170,15 @@ BOX_EPS = 0.2
 )
 def free_and_boxed_attack(article):
     """Test images clean, attacked, and attacked inside the pixel box; two models, with scores."""
-    drawn, axes = new_figure(height=4.6)
-    chosen = typical_images(article, (0.05, 0.35, 0.65, 0.95))
+    drawn, axes = new_figure(height=5.2)
+    chosen = typical_images(article, (0.05, 0.5, 0.95))
     X, y = article.X_test[chosen], article.y_test[chosen]
     rows, scores, names = [X], [], []
     for name in ("regular", "robust-0.2"):
         model = article.runs[name].model
         rows += [attack(model.w, model.b, X, y, BOX_EPS, ball).X_adv for ball in (LINF, LINF_BOX)]
         scores += [moved @ model.w + model.b for moved in rows[-2:]]
-        names += [(name, "any value"), (name, "within [0, 1]")]
+        names += [(name, "any value"), (name, "in [0, 1]")]
     cells = np.reshape(rows, (len(rows), len(y), 28, 28))
     ink = colormaps[INK].with_extremes(under=LIGHTER, over=DARKER)
     x, lower = mosaic(axes, cells, cmap=ink, vmin=0, vmax=1)
@@ -182,36 +196,42 @@ def free_and_boxed_attack(article):
         loc="outside lower center",
         ncols=2,
     )
+    lost = [article.runs["robust-0.2"].robust_error(BOX_EPS, box) for box in (False, True)]
+    finding = f"of the robust model's images at eps = {BOX_EPS}, the boxed"
+    headline(drawn, f"The free attack fools {lost[0]:.1%} {finding} {lost[1]:.1%}")
     return drawn
 
 
 @figure(
-    "One test image of each digit on its shortest way to the boundary of each model, in four equal "
+    "One test image of each digit on its shortest way to the boundary of each model, in two equal "
     "steps along the smallest perturbation that reaches it; an image that is wrong from the start "
     "stays. Under each image the distance travelled, eps, and the score, 0 at the boundary. "
     "The grey scale of each image runs from -eps (white) to 1 + eps (black)."
 )
 def morph_to_boundary(article):
-    """A test image of either digit at five points on the way to the boundary, four models."""
-    drawn, axes = new_figure(height=3.4)
+    """A test image of either digit at three points on the way to the boundary, four models."""
+    drawn, axes = new_figure(height=4.6)
     chosen = typical_images(article, (0.5,))
     X, y = article.X_test[chosen], article.y_test[chosen]
-    way = np.linspace(0, 1, 5)
-    columns = [*range(5), *range(6, 11)]
-    cells, notes = np.full((len(article.runs), 11, 28, 28), np.nan), []
+    way = np.linspace(0, 1, 3)
+    columns = [0, 1, 2, 4, 5, 6]
+    cells, notes = np.full((len(article.runs), 7, 28, 28), np.nan), []
     for row, run in enumerate(article.runs.values()):
         w, b = run.model.w, run.model.b
         delta, radius = minimal_perturbation(w, b, X, y, LINF)
         eps = np.outer(radius, way)
         images = X[:, None] + way[:, None] * delta[:, None]
-        cells[row, columns] = stretch(images, eps[..., None]).reshape(10, 28, 28)
+        cells[row, columns] = stretch(images, eps[..., None]).reshape(6, 28, 28)
         notes.append(zip(columns, eps.ravel(), (images @ w + b).ravel(), strict=True))
-    x, lower = mosaic(axes, cells, below=16, cmap=INK, vmin=0, vmax=1)
+    x, lower = mosaic(axes, cells, below=19, cmap=INK, vmin=0, vmax=1)
     for at, name, row_notes in zip(lower, article.runs, notes, strict=True):
         label_model(axes, at, name)
         for column, eps, score in row_notes:
             note = rf"$\epsilon$ {eps:.3f}" + f"\n{signed(score)}"
-            axes.text(x[column], at + 1, note, ha="center", va="top", fontsize=8)
+            axes.text(x[column], at + 1, note, ha="center", va="top", fontsize=SMALL)
+    first, *others = (np.median(run.radius) for run in article.runs.values())
+    far = listed(np.divide(others, first)) if first else "infinitely many"
+    headline(drawn, f"The way to a robust boundary is {far} times as long as to the regular one")
     return drawn
 
 
@@ -219,11 +239,12 @@ def morph_to_boundary(article):
     "Three robust models trained with the article's protocol (above) and the proven global minimum "
     "of the same objective (below). Ten epochs stop far short of it: at the optimum fewer pixels "
     "carry weight, and on MNIST fewer test images are lost at the eps that the model is made for. "
-    "Robust error: share of test images that an attack of that eps fools."
+    "Loss: on the training images. Error: share of test images that an attack of that eps fools. "
+    "Weights: those above 1% of the largest."
 )
 def article_and_optimum(article):
     """Weights, training loss and robust error of the article's models and of the optima."""
-    drawn, axes = new_figure(2, len(article.optima), 5.4)
+    drawn, axes = new_figure(2, len(article.optima), 5.6)
     robust = [run for run in article.runs.values() if run.model.eps > 0]
     rows = (("article's protocol", robust), ("global minimum", article.optima.values()))
     for row, (origin, runs) in zip(axes, rows, strict=True):
@@ -231,9 +252,9 @@ def article_and_optimum(article):
             name = f"robust-{run.model.eps}"
             weight_image(ax, run.model.w, COLOURS[name])
             ax.set_xlabel(
-                f"training loss {run.train_loss:.4f}\n"
-                f"robust error {run.robust_error(run.model.eps):.2%}\n"
-                f"{count_strong(run.model.w)} weights above 1% of max",
+                f"loss {run.train_loss:.4f}\n"
+                f"error {run.robust_error(run.model.eps):.2%}\n"
+                f"{count_strong(run.model.w)} weights",
                 fontsize=SMALL,
                 linespacing=1.4,
             )
@@ -241,6 +262,9 @@ def article_and_optimum(article):
                 ax.set_title(model_label(name))
         row[0].set_ylabel(origin)
     weight_bar(drawn, axes, "votes for", article.dataset["digits"])
+    times = [run.train_loss / run.lower_bound for run in robust if run.lower_bound > 0]
+    finding = f"The article's loss is {listed(times)} times the least possible" if times else ""
+    headline(drawn, finding or "At these eps nothing need be lost")
     return drawn
 
 
@@ -250,7 +274,7 @@ def article_and_optimum(article):
 )
 def optimum_accuracy_curves(article):
     """Accuracy against attack eps, the article's robust models beside the optima."""
-    drawn, axes = new_figure(height=4.0)
+    drawn, axes = new_figure(height=4.6)
     for name, run in article.runs.items():
         look = model_line(name) | {"linewidth": 1.0, "marker": None}
         axes.plot(ATTACK_EPS, robust_accuracy(run.radius, ATTACK_EPS), **look)
@@ -276,7 +300,13 @@ def optimum_accuracy_curves(article):
         ylim=(-0.02, 1.02),
     )
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    lost = [
+        run.robust_error(0.3) for run in (article.runs["robust-0.3"], article.optima["optimum-0.3"])
+    ]
+    headline(
+        drawn, f"At eps = 0.3 the article's model loses {lost[0]:.1%}, the optimum {lost[1]:.1%}"
+    )
     return drawn
 
 

@@ -14,6 +14,7 @@ from numlin.figures.style import (
     SMALL,
     count_strong,
     figure,
+    headline,
     label_model,
     model_label,
     model_legend,
@@ -37,7 +38,9 @@ from numlin.studies.article import ATTACK_EPS
 )
 def training_accuracy(article):
     """Batch accuracy in the first epoch; train and test accuracy after every epoch."""
-    drawn, (first, *sets) = new_figure(1, 3, 3.4, width_ratios=(1.2, 1, 1))
+    drawn, ((first, hidden), sets) = new_figure(2, 2, 5.2)
+    hidden.remove()
+    first.set_subplotspec(first.get_gridspec()[0, :])
     for name, run in article.runs.items():
         look, history = model_line(name), run.records.metrics.history
         epochs = np.arange(1, len(history["train_error"]) + 1)
@@ -55,16 +58,21 @@ def training_accuracy(article):
         ax.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         ax.yaxis.set_major_formatter(PercentFormatter(1, 1))
     model_legend(drawn, sets[0])
+    errors = [run.test_error for run in article.runs.values()]
+    headline(
+        drawn, f"In the end every model errs on at most {max(errors):.2%} of clean test images"
+    )
     return drawn
 
 
 @figure(
     "Test images that each model gets wrong without any attack, the worst four of each, with "
-    "their score w.x + b; its sign is the answer. On MNIST they are few, and the models share them."
+    "digit and score w.x + b, whose sign is the answer. On MNIST they are few, and the models "
+    "share them."
 )
 def mistakes(article):
     """Up to four misclassified clean test images of each model, the worst first."""
-    drawn, axes = new_figure(height=4.6)
+    drawn, axes = new_figure(height=5.4)
     first, second = article.dataset["digits"]
     cells, notes = np.full((len(article.runs), 4, 28, 28), np.nan), {}
     for row, run in enumerate(article.runs.values()):
@@ -74,12 +82,16 @@ def mistakes(article):
         for column, i in enumerate(worst):
             cells[row, column] = article.X_test[i].reshape(28, 28)
             true = second if article.y_test[i] > 0 else first
-            notes[row, column] = f"a {true}, score {signed(scores[i])}"
-    x, lower = mosaic(axes, cells, below=8, beside=14, cmap=INK, vmin=0, vmax=1)
+            notes[row, column] = f"a {true}\n{signed(scores[i])}"
+    x, lower = mosaic(axes, cells, below=15, beside=14, cmap=INK, vmin=0, vmax=1)
     for (row, column), note in notes.items():
         axes.text(x[column], lower[row] + 1, note, ha="center", va="top", fontsize=SMALL)
     for at, (name, run) in zip(lower, article.runs.items(), strict=True):
-        label_model(axes, at, name, f"{run.test_mistakes:,} of {len(article.y_test):,} wrong")
+        label_model(axes, at, name, f"{run.test_mistakes:,} of {len(article.y_test):,}\nwrong")
+    counts = [run.test_mistakes for run in article.runs.values()]
+    headline(
+        drawn, f"{min(counts):,} to {max(counts):,} mistakes, on {len(article.y_test):,} images"
+    )
     return drawn
 
 
@@ -91,8 +103,8 @@ def mistakes(article):
 )
 def weight_images(article):
     """The four weight vectors as 28 x 28 images with a symmetric colour scale each."""
-    drawn, axes = new_figure(1, 4, height=2.75)
-    for ax, (name, run) in zip(axes, article.runs.items(), strict=True):
+    drawn, axes = new_figure(2, 2, height=6.0)
+    for ax, (name, run) in zip(axes.flat, article.runs.items(), strict=True):
         size = np.abs(run.model.w)
         weight_image(ax, run.model.w, COLOURS[name])
         ax.set_title(model_label(name))
@@ -103,6 +115,11 @@ def weight_images(article):
             linespacing=1.4,
         )
     weight_bar(drawn, axes, "votes for", article.dataset["digits"])
+    counts = [count_strong(run.model.w) for run in article.runs.values()]
+    headline(
+        drawn,
+        f"{counts[0]} weights count in the regular model, {counts[-1]} at eps = {run.model.eps}",
+    )
     return drawn
 
 
@@ -113,7 +130,7 @@ def weight_images(article):
 )
 def robust_accuracy_curves(article):
     """Accuracy against attack eps, four models, free (solid) and in the box (dashed)."""
-    drawn, axes = new_figure(height=4.2)
+    drawn, axes = new_figure(height=4.6)
     for name, run in article.runs.items():
         look = model_line(name) | {"markevery": 10, "linestyle": "-", "clip_on": False}
         axes.plot(ATTACK_EPS, robust_accuracy(run.radius, ATTACK_EPS), **look)
@@ -139,7 +156,11 @@ def robust_accuracy_curves(article):
         ylim=(-0.02, 1.02),
     )
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    kept = [1 - article.runs[name].robust_error(0.2) for name in ("regular", "robust-0.2")]
+    headline(
+        drawn, f"At eps = 0.2 {kept[0]:.1%} of the images stand, or {kept[1]:.1%} if trained for it"
+    )
     return drawn
 
 
@@ -148,19 +169,19 @@ GALLERY_EPS = np.arange(11) / 20
 
 @figure(
     "For each model and attack strength eps the misclassified perturbed test image that is "
-    "closest to the boundary, and its score. The grey scale of each column runs from -eps "
+    "closest to the boundary, and its score. The grey scale of each row runs from -eps "
     "(white) to 1 + eps (black). On MNIST faint noise is enough against the regular model; "
     "against a robust one the strokes must fade and those of the other digit appear."
 )
 def closest_mistakes(article):
-    """For each model and eps the fooling image nearest to the boundary: 4 rows, 11 columns."""
-    drawn, axes = new_figure(height=3.1)
-    cells = np.full((len(article.runs), len(GALLERY_EPS), 28, 28), np.nan)
+    """For each eps and model the fooling image nearest to the boundary: 11 rows, 4 columns."""
+    drawn, axes = new_figure(height=7.2)
+    cells = np.full((len(GALLERY_EPS), len(article.runs), 28, 28), np.nan)
     notes = np.full(cells.shape[:2], "none", dtype=object)
-    for row, run in enumerate(article.runs.values()):
+    for column, run in enumerate(article.runs.values()):
         w, b = run.model.w, run.model.b
         margin = article.y_test * (article.X_test @ w + b)
-        for column, eps in enumerate(GALLERY_EPS):
+        for row, eps in enumerate(GALLERY_EPS):
             attacked = margin - LINF.drop(w, article.X_test, article.y_test, eps)
             if attacked.min() > 0:
                 continue
@@ -168,14 +189,15 @@ def closest_mistakes(article):
             delta = LINF.delta(w, article.X_test[[i]], article.y_test[[i]], eps)[0]
             cells[row, column] = stretch(article.X_test[i] + delta, eps).reshape(28, 28)
             notes[row, column] = signed(article.y_test[i] * attacked[i])
-    x, lower = mosaic(axes, cells, below=10, cmap=INK, vmin=0, vmax=1)
+    x, lower = mosaic(axes, cells, below=3, beside=30, cmap=INK, vmin=0, vmax=1)
     for (row, column), note in np.ndenumerate(notes):
-        axes.text(x[column], lower[row] + 1, note, ha="center", va="top", fontsize=8)
-    for column, eps in enumerate(GALLERY_EPS):
-        axes.text(x[column], -3, f"{eps:g}", ha="center", fontsize=SMALL)
-    axes.text(-8, -3, r"attack $\epsilon$", ha="right")
-    for at, name in zip(lower, article.runs, strict=True):
-        label_model(axes, at, name)
+        axes.text(x[column] + 16, lower[row] - 14, note, va="center", fontsize=SMALL)
+    for at, eps in zip(lower, GALLERY_EPS, strict=True):
+        axes.text(-4, at - 14, rf"$\epsilon = {eps:g}$", ha="right", va="center", fontsize=SMALL)
+    for at, name in zip(x, article.runs, strict=True):
+        axes.plot([at - 14, at + 14], [-3, -3], color=COLOURS[name], lw=4, solid_capstyle="butt")
+        axes.text(at - 14, -7, model_label(name).replace(", ", "\n"), linespacing=1.3)
+    headline(drawn, f"At eps = 0.5 the nearest mistakes score {', '.join(notes[-1])}")
     return drawn
 
 
@@ -187,7 +209,7 @@ def closest_mistakes(article):
 )
 def wrong_scores(article):
     """Densities of the misclassified scores for eps = 0, 0.05, ..., 0.5, two models."""
-    drawn, axes = new_figure(1, 2, 4.6, sharex=True, sharey=True)
+    drawn, axes = new_figure(1, 2, 4.8, sharex=True, sharey=True)
     shown = {name: article.runs[name] for name in ("regular", "robust-0.2")}
     attacked = {
         name: article.y_test * run.model.decision_function(article.X_test)
@@ -200,9 +222,9 @@ def wrong_scores(article):
         for eps, margin in zip(GALLERY_EPS[::-1], margins[::-1], strict=True):
             _ridge(ax, eps, margin, article.y_test, at)
         ax.axvline(0, color="black", lw=0.8)
-        ax.text(1.25 * reach, 0.55, f"fooled of {len(margin):,}", ha="right", fontsize=8)
-        ax.set(title=model_label(name), xlabel="score of the fooled image", yticks=GALLERY_EPS[::2])
-        ax.set(xlim=(-reach, 1.25 * reach), ylim=(-0.01, 0.57))
+        ax.text(1.4 * reach, 0.55, f"of {len(margin):,}", ha="right", fontsize=SMALL)
+        ax.set(title=model_label(name), xlabel="score when fooled", yticks=GALLERY_EPS[::2])
+        ax.set(xlim=(-reach, 1.4 * reach), ylim=(-0.01, 0.57))
     axes[0].set_ylabel(r"attack strength $\epsilon$ (pixel units)")
     first, second = article.dataset["digits"]
     drawn.legend(
@@ -210,9 +232,13 @@ def wrong_scores(article):
             Patch(color=DIGIT_COLOURS[1], label=f"{second} taken for {first}"),
             Patch(color=DIGIT_COLOURS[0], label=f"{first} taken for {second}"),
         ],
-        loc="outside upper center",
+        loc="outside lower center",
         ncols=2,
     )
+    last = [margins[-1][margins[-1] <= 0] for margins in attacked.values()]
+    sizes = [f"\N{PLUS-MINUS SIGN}{-each.mean() if each.size else 0:.1f}" for each in last]
+    finding = "At eps = 0.5 fooled images score {} with the regular model, {} with the robust one"
+    headline(drawn, finding.format(*sizes))
     return drawn
 
 
@@ -228,7 +254,7 @@ def _ridge(axes, eps, margin, y, at):
         )
     axes.axhline(eps, color="#bbbbbb", lw=0.6)
     beside = axes.get_yaxis_transform()
-    axes.text(1, eps + 0.006, f"{wrong.sum():,}", ha="right", fontsize=8, transform=beside)
+    axes.text(1, eps + 0.006, f"{wrong.sum():,}", ha="right", fontsize=SMALL, transform=beside)
 
 
 def density(values, at):

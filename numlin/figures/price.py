@@ -2,7 +2,7 @@
 
 from matplotlib.ticker import PercentFormatter
 
-from numlin.figures.style import figure, new_figure
+from numlin.figures.style import figure, headline, new_figure
 
 PRICE_FIGURES: dict = {}
 MARGIN = {"color": "0.45", "linestyle": ":", "linewidth": 1.4}
@@ -17,7 +17,7 @@ MARGIN = {"color": "0.45", "linestyle": ":", "linewidth": 1.4}
 )
 def price_of_robustness(price):
     """Minimum, clean and robust test error against eps; see `numlin.studies.price.Price`."""
-    drawn, (left, right) = new_figure(1, 2, 3.6)
+    drawn, (left, right) = new_figure(1, 2, 3.4)
     left.plot(price.eps, [optimum.objective for optimum in price.optima], color="black")
     left.axvline(price.margin.lower, label=rf"$\epsilon^* = {price.margin.lower:.4f}$", **MARGIN)
     left.set(title="global minimum", ylabel="mean robust hinge", ylim=(0, None))
@@ -30,6 +30,8 @@ def price_of_robustness(price):
     right.legend(loc="upper left")
     for axes in (left, right):
         axes.set(xlabel=r"$\epsilon$ ($\ell_\infty$, pixel units)", xlim=price.span)
+    free = f"Robustness costs nothing up to eps = {price.margin.lower:.4f}"
+    headline(drawn, free if price.margin.lower else "Robustness costs from the first eps on")
     return drawn
 
 
@@ -50,4 +52,7 @@ def pixels_against_eps(price):
         ylim=(0, None),
     )
     axes.legend()
+    most = max(range(len(price.eps)), key=price.n_pixels.__getitem__)
+    ends = [(price.n_pixels[k], price.eps[k]) for k in (most, -1)]
+    headline(drawn, "{} pixels carry weight at eps = {:g}, {} at {:g}".format(*ends[0], *ends[1]))
     return drawn

@@ -1,5 +1,6 @@
 """One look for every figure: sizes, colours, images, the stamp of synthetic data, and saving."""
 
+import textwrap
 from typing import NamedTuple
 
 import matplotlib
@@ -28,16 +29,28 @@ DASHES = {
 DIGIT_COLOURS = ("#4d9221", "#c51b7d")
 WEIGHT_MAP = "PiYG_r"  # from the first digit's colour to the second's
 INK = "gray_r"
-GREY, SHADE = "#666666", "#f4f0e0"
-SMALL = 8.5
-WIDTH = 7.2
+GREY, SHADE, LEFT_OVER = "#666666", "#f4f0e0", "#ececec"
+# What an SVG shows where the reader's screen is dark; its pictures stay as they are.
+DARK = {
+    "#000000": "#e6e3dc", "#222222": "#d2cfc7", "#4d4d4d": "#b9b6ae", "#666666": "#a5a29a",
+    "#737373": "#9a978f", "#888888": "#8a8780", "#aaaaaa": "#66635d", "#bbbbbb": "#55524d",
+    "#e6e6e6": "#34322f", LEFT_OVER: "#2b2a28", SHADE: "#35311f", "#ffffff": "#191918",
+    "#d55e00": "#f08a3c", "#56b4e9": "#8fd0f2", "#0072b2": "#4fa3da", "#332288": "#a99cf5",
+    "#4d9221": "#93cf6a", "#c51b7d": "#ee7dbd",
+}  # fmt: skip
+SMALL = 9.2
+WIDTH = 5.0  # inches: on a phone 360 pixels wide a point of text is a pixel high
 STYLE = {
-    "font.size": 9.5,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9.5,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "legend.fontsize": 9,
+    "font.size": 10,
+    "font.sans-serif": ["DejaVu Sans", "sans-serif"],
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "xtick.labelsize": SMALL,
+    "ytick.labelsize": SMALL,
+    "legend.fontsize": SMALL,
+    "figure.titlesize": 11,
+    "figure.titleweight": "bold",
+    "axes.facecolor": "none",
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.edgecolor": "#888888",
@@ -57,7 +70,7 @@ STYLE = {
     "savefig.dpi": "figure",
     "image.interpolation": "nearest",
     "svg.hashsalt": "numlin",
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
 }
 FIGURES: dict = {}
 
@@ -79,11 +92,23 @@ def figure(caption, registry=FIGURES):
     return register
 
 
-def new_figure(rows=1, columns=1, height=3.6, **options):
-    """An empty figure of README width with its axes: (Figure, Axes or array of them)."""
-    canvas = Figure(figsize=(WIDTH, height), layout="constrained")
+def new_figure(rows=1, columns=1, height=3.6, width=WIDTH, **options):
+    """An empty figure with its axes: (Figure, Axes or array of them)."""
+    canvas = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(canvas)
     return canvas, canvas.subplots(rows, columns, **options)
+
+
+def listed(values, form="{:.1f}"):
+    """Numbers as a sentence has them: 1.0, 2.0 and 3.0."""
+    *first, last = map(form.format, values)
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def headline(drawn, finding):
+    """Put what the figure shows above it, on one line or two of about the same length."""
+    width = 52 if len(finding) <= 52 else len(finding) // 2 + 6
+    drawn.suptitle(textwrap.fill(finding, width), x=0.012, ha="left", linespacing=1.25)
 
 
 def model_label(name):
@@ -104,8 +129,8 @@ def model_line(name):
 
 
 def model_legend(drawn, axes):
-    """One legend above all panels for the models drawn in `axes`."""
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+    """One legend under all panels for the models drawn in `axes`."""
+    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
 def signed(value):
@@ -220,7 +245,23 @@ def _settle(drawn):
 
 
 def save(drawn, path):
-    """Write a figure to `path` in the format of its suffix; the same figure, the same bytes."""
-    metadata = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+    """Write a figure to `path` in the format of its suffix; the same figure, the same bytes.
+
+    An SVG has no ground of its own, and the colours of `DARK` where the screen is dark.
+    """
+    options = {
+        ".svg": {"metadata": {"Date": None}, "facecolor": "none"},
+        ".pdf": {"metadata": {"CreationDate": None}},
+    }
     with matplotlib.rc_context(STYLE), replacing(path) as temporary:
-        drawn.savefig(temporary, metadata=metadata.get(temporary.suffix))
+        drawn.savefig(temporary, **options.get(temporary.suffix, {}))
+        if temporary.suffix == ".svg":
+            swaps = "".join(
+                f'[style*="{what}: {light}"]{{{what}:{dark} !important}}'
+                for light, dark in DARK.items()
+                for what in ("fill", "stroke")
+            )
+            ink = DARK["#000000"]  # of what has no colour of its own
+            dark = f"<style>@media (prefers-color-scheme:dark){{svg{{fill:{ink}}}{swaps}}}</style>"
+            plain = temporary.read_text("utf-8")
+            temporary.write_text(plain.replace(" <defs>", f" {dark}\n <defs>", 1), "utf-8")

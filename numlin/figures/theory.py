@@ -8,10 +8,13 @@ from numlin.figures.style import (
     COLOURS,
     DIGIT_COLOURS,
     GREY,
+    LEFT_OVER,
     SHADE,
     SMALL,
     figure,
     halo,
+    headline,
+    listed,
     model_line,
     new_figure,
     signed,
@@ -27,7 +30,7 @@ LABELS = np.repeat([-1, 1], 7)
 """Fourteen inputs of two pixels, the first digit seven times, then the second, and a classifier."""
 
 PLANE_EPS = 0.08
-TICKS = np.arange(6) / 5
+TICKS = (0, 0.5, 1)
 
 
 @figure(
@@ -42,7 +45,7 @@ def hinge_loss(article):
     model = article.runs["regular"].model
     margins = article.y_test * model.decision_function(article.X_test)
     right = np.clip(np.ceil(margins.max()), 4, 8)
-    drawn, (axes, strip) = new_figure(2, 1, 3.9, sharex=True, height_ratios=(3, 1))
+    drawn, (axes, strip) = new_figure(2, 1, 4.2, sharex=True, height_ratios=(3, 1))
     margin = np.array([-2, 0, 1, right])
     axes.plot(margin, hinge(margin), color="black", label=r"hinge, $\max(0, 1 - m)$")
     axes.step([-2, 0, right], [1, 1, 0], "--", color=GREY, label="mistake: 1 if $m \\leq 0$")
@@ -51,19 +54,20 @@ def hinge_loss(article):
     counts = np.histogram(margins, [-np.inf, 0, 1, np.inf])[0]
     zones = (
         (-1, 0.3, "a mistake"),
-        (0.5, 1.3, "inside the\nmargin"),
-        ((1 + right) / 2, 1.3, "right by enough:\nno loss, no gradient"),
+        (0.5, 1.9, "inside the\nmargin"),
+        ((1 + right) / 2, 1.2, "right by enough:\nno loss, no gradient"),
     )
     for (x, y, zone), count in zip(zones, counts, strict=True):
         axes.text(x, y, f"{zone}\nn = {count:,}", ha="center", fontsize=SMALL)
     for ax in (axes, strip):
         ax.axvspan(0, 1, color=SHADE, lw=0)
-        ax.axvspan(-2, 0, color="#ececec", lw=0)
+        ax.axvspan(-2, 0, color=LEFT_OVER, lw=0)
     bins = np.linspace(-2, right, 81)
     strip.hist(np.clip(margins, -2, right), bins, color=COLOURS["regular"])
     strip.set(xlabel="margin $m = y\\,(w \\cdot x + b)$", ylabel="test images", yscale="log")
     strip.yaxis.set_major_formatter("{x:g}")
     strip.set_ylim(0.7, None)
+    headline(drawn, f"{counts[2] / len(margins):.1%} of the test images cost the model nothing")
     return drawn
 
 
@@ -75,7 +79,7 @@ def hinge_loss(article):
 )
 def margin_in_the_plane(article):
     """Points, boundary and margin lines of a toy classifier, and the hinge loss of each point."""
-    drawn, (plane, losses) = new_figure(1, 2, 3.6)
+    drawn, (plane, losses) = new_figure(1, 2, 3.1)
     _plane(plane, article, POINTS, margins=(0, -1, 1))
     margin = LABELS * (POINTS @ PLANE_W + PLANE_B)
     paying = margin < 1
@@ -85,13 +89,15 @@ def margin_in_the_plane(article):
     foot = np.array([0.7, (-PLANE_B - 0.7 * PLANE_W[0]) / PLANE_W[1]])
     tip = foot + PLANE_W / (PLANE_W @ PLANE_W)
     plane.annotate("", tip, foot, arrowprops={"arrowstyle": "<->", "shrinkA": 0, "shrinkB": 0})
-    halo(plane.text(0.71, 0.34, r"$1/||w||_2$", fontsize=SMALL, ha="center", va="center"))
+    halo(plane.text(0.86, 0.1, r"$1/||w||_2$", fontsize=SMALL, ha="center", va="center"))
     line = np.array([-1.2, 1, 3])
     losses.plot(line, hinge(line), color="black", lw=1.2)
     losses.vlines(margin[paying], 0, hinge(margin[paying]), color="black", lw=1.2, ls=":")
     _digits(losses, article, np.column_stack([margin, hinge(margin)]))
     losses.set(xlabel="margin $m$", ylabel=r"loss $\max(0, 1 - m)$")
     losses.set(xlim=(-1.2, 3), ylim=(-0.12, 2.2))
+    mistakes = np.count_nonzero(margin <= 0)
+    headline(drawn, f"{paying.sum()} of {len(POINTS)} points pay, {mistakes} of them for a mistake")
     return drawn
 
 
@@ -125,7 +131,7 @@ def linear_landscape(article):
 )
 def perturbation_boxes(article):
     """Boxes of half-width eps around the toy points, and the points at their worst corners."""
-    drawn, (boxes, corners) = new_figure(1, 2, 3.8)
+    drawn, (boxes, corners) = new_figure(1, 2, 3.3)
     moved = POINTS - LABELS[:, None] * PLANE_EPS * np.sign(PLANE_W)
     wrong = LABELS * (moved @ PLANE_W + PLANE_B) <= 0
     colours = np.array(DIGIT_COLOURS)[(LABELS > 0).astype(int)]
@@ -137,12 +143,13 @@ def perturbation_boxes(article):
         )
     )
     _plane(boxes, article, POINTS)
-    boxes.set_title(rf"each pixel moves by up to $\epsilon = {PLANE_EPS}$")
+    boxes.set_title(rf"within reach, $\epsilon = {PLANE_EPS}$")
     _plane(corners, article, moved)
     paths = np.stack([POINTS, moved], axis=1)
     corners.add_collection(LineCollection(paths, colors=colours, linewidths=1))
-    corners.plot(*moved[wrong].T, "o", ms=16, mfc="none", mec="black", mew=1.2)
-    corners.set_title(r"each input at its worst corner, $x - y\,\epsilon\,\mathrm{sign}(w)$")
+    corners.plot(*moved[wrong].T, "o", ms=14, mfc="none", mec="black", mew=1.2)
+    corners.set_title(r"at $x - y\,\epsilon\,\mathrm{sign}(w)$")
+    headline(drawn, f"{wrong.sum()} of {len(POINTS)} points can be pushed across the boundary")
     return drawn
 
 
@@ -159,7 +166,7 @@ def robust_hinge(article):
     for k, (name, shift) in enumerate(shifts.items()):
         look = model_line(name) | {"marker": ""}
         if shift:
-            look["label"] += rf": shifted by $\epsilon||w||_1 = {shift:.2f}$"
+            look["label"] += rf": $\epsilon||w||_1 = {shift:.2f}$"
             height = 1.0 - 0.28 * k
             axes.annotate(
                 "",
@@ -176,6 +183,8 @@ def robust_hinge(article):
         ylim=(0, None),
     )
     axes.legend(loc="upper right")
+    taken = listed(shift for shift in shifts.values() if shift)
+    headline(drawn, f"At their own eps the robust models give up {taken} of every margin")
     return drawn
 
 
@@ -187,7 +196,7 @@ def robust_hinge(article):
 )
 def robust_landscape(article):
     """Loss over one weight with and without eps |w_j|, for a strong and a weak pixel."""
-    drawn, axes = new_figure(1, 2, 3.5, sharey=True)
+    drawn, axes = new_figure(1, 2, 3.7, sharey=True)
     w, eps = np.array([-1.0, 0.0, 1.0]), 0.1
     for ax, kind, c in zip(axes, ("strong", "weak"), (0.3, 0.04), strict=True):
         robust, colour = -c * w + eps * np.abs(w), COLOURS["robust-0.1"]
@@ -217,13 +226,14 @@ def robust_landscape(article):
             )
         relation = ">" if c > eps else "<"
         ax.set(
-            title=rf"{kind} pixel: pull $c = {c} {relation} \epsilon = {eps}$",
+            title=f"{kind} pixel:\n" + rf"pull $c = {c} {relation} \epsilon = {eps}$",
             xlabel="weight $w_j$",
             xlim=(-1, 1),
             xticks=[-1, -0.5, 0, 0.5, 1],
         )
     axes[0].set_ylabel("loss, up to a constant")
-    axes[0].legend(loc="upper right")
+    drawn.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    headline(drawn, f"A pull below eps = {eps} leaves the minimum at 0")
     return drawn
 
 
@@ -271,6 +281,11 @@ def _landscape(loss, ylabel):
     axes.annotate("", (reachable[0], 0.1), (START, 0.1), arrowprops={"arrowstyle": "<->"})
     axes.text((reachable[0] + START) / 2, 0.14, r"$\epsilon$", ha="center")
     axes.legend(loc="upper right")
+    reached, most = float(loss(stepped)), float(loss(worst))
+    better = f"Of a loss of {most:.2f} within reach the slope finds only {reached:.2f}"
+    headline(
+        drawn, better if most - reached > 1e-3 else f"The slope finds all there is, {most:.2f}"
+    )
     return drawn
 
 

@@ -4,7 +4,8 @@ Protocol: batches of 100, 10 epochs, constant step, Glorot start. The regular mo
 of 0.1 on the mean hinge loss; the robust ones, eps = 0.1, 0.2, 0.3, steps of 0.0001 on the
 *sum* over the batch (the gradient of an unreduced loss vector), which is 0.01 on the mean.
 Then every test image is moved by -y eps sign(w) for 101 values of eps. Beside the four stand the
-global minima of the three robust objectives (`numlin.optimum`), from which ten epochs stay far.
+global minima of the three robust objectives (`numlin.optimum`), from which ten epochs stay far,
+and those of a few more eps.
 """
 
 from dataclasses import dataclass, field
@@ -17,9 +18,10 @@ from numlin.attacks import radii, robust_accuracy
 from numlin.balls import LINF, LINF_BOX
 from numlin.callbacks import BatchMetrics, EpochMetrics, GradientCollector, WeightSnapshots
 from numlin.data import datasets
+from numlin.losses import hinge
 from numlin.model import LinearClassifier
-from numlin.objective import error_rate, objective
-from numlin.optimum import minimise
+from numlin.objective import error_rate, objective, score
+from numlin.optimum import path
 from numlin.sgd import Training, fit
 from numlin.studies.clock import Clock
 from numlin.support.arguments import pixels
@@ -29,6 +31,7 @@ from numlin.support.progress import Progress
 
 ATTACK_EPS = np.arange(101) / 200
 TABLE_EPS = (0.1, 0.2, 0.3)
+PATH_EPS = (0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.48)
 PROTOCOL = {
     "regular": {"eps": 0.0, "learning_rate": 0.1, "reduction": "mean"},
     **{
@@ -70,6 +73,8 @@ class ModelRun:
         Certified: no linear classifier has a smaller training objective at this eps.
     records : Records or None
         What was recorded during training; None for the optima.
+    path_loss : (n_path,)
+        The training objective of this model at every eps of `PATH_EPS`.
     """
 
     model: LinearClassifier
@@ -80,6 +85,7 @@ class ModelRun:
     radius_box: np.ndarray
     lower_bound: float = 0.0
     records: Records | None = None
+    path_loss: np.ndarray | None = None
 
     @property
     def gap(self):
@@ -112,6 +118,8 @@ class Article:
     optima : dict of ModelRun
         The global minima of the robust objectives, keyed "optimum-0.1", "optimum-0.2",
         "optimum-0.3".
+    path : list of Optimum
+        The global minima at every eps of `PATH_EPS`.
     seconds : dict of float
         Per stage; "compile" is a first training of two samples, which compiles the kernel or
         loads it from its cache.
@@ -123,6 +131,7 @@ class Article:
     y_test: np.ndarray
     runs: dict = field(default_factory=dict)
     optima: dict = field(default_factory=dict)
+    path: list = field(default_factory=list)
     seconds: dict = field(default_factory=dict)
 
     def results(self):
@@ -156,6 +165,12 @@ class Article:
                     "test_mistakes": run.test_mistakes,
                 }
                 for name, run in self.optima.items()
+            },
+            "path": {
+                "eps": [found.eps for found in self.path],
+                "minimum": [found.objective for found in self.path],
+                "lower_bound": [found.lower_bound for found in self.path],
+                "n_pixels": [int(np.count_nonzero(found.w)) for found in self.path],
             },
             "attack": {
                 "eps": ATTACK_EPS.tolist(),
@@ -232,16 +247,16 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
     clock.lap("data")
     fit(np.eye(2, dtype=np.float32), [-1, 1], Training(n_epochs=1, engine=engine))
     clock.lap("compile")
-    trained, optima = {}, {}
-    with Progress("training", len(PROTOCOL) + len(TABLE_EPS)) as progress:
+    trained = {}
+    with Progress("training", len(PROTOCOL) + 1) as progress:
         for name, protocol in PROTOCOL.items():
             progress.advance(note=name)
             model = LinearClassifier(**protocol, seed=seed, engine=engine)
             trained[name] = model, _record(model, train, test, article.dataset)
         clock.lap("train")
-        for eps in TABLE_EPS:
-            progress.advance(note=f"the optimum at eps {eps}")
-            optima[eps] = minimise(raw, y, eps)
+        progress.advance(note="the optima")
+        article.path = path(raw, y, PATH_EPS)
+        optima = {found.eps: found for found in article.path if found.eps in TABLE_EPS}
         clock.lap("optimum")
     X = pixels(raw, np.float64)
     bounds = {0.0: 0.0} | {eps: found.lower_bound for eps, found in optima.items()}
@@ -254,7 +269,7 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
             found.b,
             eps=eps,
             engine=engine,
-            trained_on={**article.dataset, "solver": "numlin.optimum.minimise"},
+            trained_on={**article.dataset, "solver": "numlin.optimum.path"},
         )
         run = article.optima[f"optimum-{eps}"] = _evaluate(model, X, y, X_test, y_test)
         run.lower_bound = found.lower_bound
@@ -274,6 +289,7 @@ def _record(model, train, test, dataset):
 def _evaluate(model, X, y, X_test, y_test):
     """The `ModelRun` of a model, everything in float64."""
     w, b = model.w, model.b
+    margin, drops = y * score(w, b, X), np.multiply(PATH_EPS, LINF.dual_norm(w))
     return ModelRun(
         model=model,
         train_loss=float(objective(w, b, X, y, model.eps)),
@@ -281,4 +297,5 @@ def _evaluate(model, X, y, X_test, y_test):
         test_mistakes=round(error_rate(w, b, X_test, y_test) * len(y_test)),
         radius=radii(w, b, X_test, y_test, LINF, model.engine),
         radius_box=radii(w, b, X_test, y_test, LINF_BOX, model.engine),
+        path_loss=np.array([hinge(margin - drop).mean() for drop in drops]),
     )
