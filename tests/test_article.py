@@ -8,7 +8,9 @@ import pytest
 from conftest import needs_jit
 
 from numlin.data import datasets
+from numlin.figures import FIGURES, draw, save
 from numlin.model import LinearClassifier
+from numlin.report import write_report
 from numlin.studies import article
 
 NAMES = ["regular", "robust-0.1", "robust-0.2", "robust-0.3"]
@@ -150,3 +152,12 @@ def test_on_mnist_the_optima_are_the_known_minima_and_withstand_more(on_mnist):
         assert run.train_loss == pytest.approx(least, abs=1e-10)
         assert np.count_nonzero(run.model.w) == n_pixels
         assert run.robust_error(eps) < on_mnist.runs[f"robust-{eps}"].robust_error(eps)
+
+
+@needs_jit
+def test_the_page_of_mnist_is_at_most_three_megabytes(on_mnist, tmp_path):
+    figures = {name: tmp_path / f"{name}.svg" for name in FIGURES}
+    for name, path in figures.items():
+        save(draw(name, on_mnist), path)
+    write_report(on_mnist, tmp_path / "report.html", figures)
+    assert (tmp_path / "report.html").stat().st_size <= 3_000_000

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 from conftest import article_of
 
+from numlin import optimum
 from numlin.balls import LINF
 from numlin.figures import FIGURES, draw, save
 from numlin.figures.beyond import typical_images, weight_paths
 from numlin.figures.experiment import GALLERY_EPS, density
-from numlin.figures.style import COLOURS, DASHES, MARKERS, STYLE
+from numlin.figures.price import PRICE_FIGURES
+from numlin.figures.style import COLOURS, DARK, DASHES, MARKERS, STYLE
 from numlin.figures.theory import LABELS, PLANE_B, PLANE_EPS, PLANE_W, POINTS
 from numlin.studies import article
+from numlin.studies.price import Price
 
 ORDER = """hinge-loss margin-in-the-plane nonlinear-landscape linear-landscape perturbation-boxes
     robust-hinge robust-landscape training-accuracy mistakes weight-images robust-accuracy-curves
@@ -437,3 +440,34 @@ def test_typical_images_are_of_either_digit_from_the_nearest_to_the_farthest(eas
     assert (hard.y_test[[other_first, other_last]] == 1).all()
     assert nearest[first] == nearest[hard.y_test == -1].min()
     assert nearest[other_last] == nearest[hard.y_test == 1].max()
+
+
+def test_price_figures_show_the_optima_and_say_where_robustness_starts_to_cost(blobs):
+    X, y = blobs
+    grid = np.linspace(0, 0.4, 9)
+    optima, least = optimum.path(X, y, grid), optimum.margin(X, y)
+    errors = np.array([[np.mean(y * (X @ o.w + o.b) <= 0) for o in optima]] * 2)
+    result = Price({"name": "mnist"}, grid, optima, *errors, least)
+    cost, pixels = (draw(name, result, PRICE_FIGURES) for name in PRICE_FIGURES)
+    assert cost.axes[0].lines[0].get_ydata().tolist() == [each.objective for each in optima]
+    counts = [sum(each.w != 0) for each in optima]
+    assert pixels.axes[0].lines[0].get_ydata().tolist() == counts
+    first = min(k for k in range(9) if grid[k] > least.lower)
+    later = (first + 9) // 2
+    title = pixels.texts[0].get_text().replace("\n", " ")
+    assert title == (
+        f"{counts[first]} pixels carry weight at eps = {grid[first]:g}, "
+        f"{counts[later]} at {grid[later]:g}"
+    )
+    assert cost.texts[0].get_text().startswith("Robustness costs")
+
+
+def test_an_svg_has_its_colours_for_a_dark_screen_and_its_text_as_text(hard, tmp_path):
+    save(draw("robust-hinge", hard), tmp_path / "drawn.svg")
+    text = (tmp_path / "drawn.svg").read_text("utf-8")
+    swaps = re.findall(r'\[style\*="(fill|stroke): (#\w{6})"\]{\1:(#\w{6}) !important}', text)
+    assert "prefers-color-scheme:dark" in text and {light: dark for _, light, dark in swaps} == DARK
+    drawn = set(re.findall(r"(?:fill|stroke): (#\w{6})", text.split("<defs>", 1)[1]))
+    assert drawn and drawn <= {*DARK, "#808080"}  # the stamp, as grey on black as on white
+    assert re.search(r"<text[^>]*>margin of the unperturbed image", text)
+    assert re.search(r'<g id="patch_1">\s*<path[^>]*style="fill: none"', text)

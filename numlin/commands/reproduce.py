@@ -26,6 +26,7 @@ def options(parser):
     )
     data_options(parser)
     run_options(parser, "numlin-results, numlin-kolter-madry, numlin-transfer")
+    parser.set_defaults(format="svg")  # which takes the colours of the page around it
     parser.add_argument("--seeds", type=int, help="kolter-madry: how many (default: 8)")
     parser.add_argument(
         "--no-figures",

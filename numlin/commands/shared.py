@@ -49,7 +49,8 @@ def run_options(parser, out):
 
 def format_option(parser):
     """Add --format."""
-    parser.add_argument("--format", choices=("png", "svg", "pdf"), default="png", help="of figures")
+    kinds, about = ("png", "svg", "pdf"), "of figures (default: %(default)s)"
+    parser.add_argument("--format", choices=kinds, default="png", help=about)
 
 
 def model_options(parser):

@@ -10,12 +10,15 @@ from numlin.attacks import attack, minimal_perturbation, robust_accuracy
 from numlin.balls import LINF, LINF_BOX
 from numlin.figures.style import (
     COLOURS,
+    EPS,
     GREY,
     INK,
     MARKERS,
     SMALL,
+    STRENGTH,
     count_strong,
     figure,
+    halo,
     headline,
     label_model,
     listed,
@@ -135,7 +138,8 @@ def radius_distributions(article):
         ax.stairs(np.histogram(run.radius_box, bins)[0], bins, color="black", lw=0.9)
         ax.set(yticks=[])
         ax.spines["left"].set_visible(False)
-        ax.text(0.99, 0.75, model_label(name), ha="right", va="center", transform=ax.transAxes)
+        place = {"ha": "right", "va": "center", "transform": ax.transAxes}
+        halo(ax.text(0.99, 0.75, model_label(name), **place))
         for radius, width in ((run.radius, 2.2), (run.radius_box, 0.8)):
             curve.plot(eps, robust_accuracy(radius, eps), **look | {"lw": width})
     drawn.legend(
@@ -150,7 +154,7 @@ def radius_distributions(article):
     away = f"{first:.2f} from the regular boundary, {listed(others, '{:.2f}')} from the robust ones"
     headline(drawn, f"The median image is {away}")
     curve.set(
-        xlabel=r"distance $= \epsilon$ ($\ell_\infty$, pixel units)",
+        xlabel=f"distance = attack strength {STRENGTH}",
         ylabel="test accuracy",
         xlim=(0, reach),
         ylim=(-0.02, 1.02),
@@ -227,7 +231,7 @@ def morph_to_boundary(article):
     for at, name, row_notes in zip(lower, article.runs, notes, strict=True):
         label_model(axes, at, name)
         for column, eps, score in row_notes:
-            note = rf"$\epsilon$ {eps:.3f}" + f"\n{signed(score)}"
+            note = f"{EPS} {eps:.3f}\n{signed(score)}"
             axes.text(x[column], at + 1, note, ha="center", va="top", fontsize=SMALL)
     first, *others = (np.median(run.radius) for run in article.runs.values())
     far = listed(np.divide(others, first)) if first else "infinitely many"
@@ -280,7 +284,7 @@ def optimum_accuracy_curves(article):
         axes.plot(ATTACK_EPS, robust_accuracy(run.radius, ATTACK_EPS), **look)
     for run in article.optima.values():
         eps, name = run.model.eps, f"robust-{run.model.eps}"
-        label = rf"optimum, $\epsilon = {eps}$"
+        label = f"optimum, {EPS} = {eps}"
         look = model_line(name) | {"linewidth": 3.0, "marker": None, "label": label}
         axes.plot(ATTACK_EPS, robust_accuracy(run.radius, ATTACK_EPS), **look)
         axes.plot(
@@ -294,7 +298,7 @@ def optimum_accuracy_curves(article):
             clip_on=False,
         )
     axes.set(
-        xlabel=r"attack strength $\epsilon$ ($\ell_\infty$, pixel units)",
+        xlabel=f"attack strength {STRENGTH}",
         xlim=(0, 0.5),
         ylabel="test accuracy",
         ylim=(-0.02, 1.02),

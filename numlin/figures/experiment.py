@@ -9,9 +9,11 @@ from numlin.balls import LINF
 from numlin.figures.style import (
     COLOURS,
     DIGIT_COLOURS,
+    EPS,
     INK,
     MARKERS,
     SMALL,
+    STRENGTH,
     count_strong,
     figure,
     headline,
@@ -31,9 +33,9 @@ from numlin.studies.article import ATTACK_EPS
 
 
 @figure(
-    "Accuracy on clean images during training. Left: every batch of the first epoch, before its "
-    "own step. Middle and right: all training and all test images after each epoch, on an "
-    "enlarged scale. Robust training starts more slowly, its steps being smaller; on MNIST it "
+    "Accuracy on clean images during training. Above: every batch of the first epoch, before its "
+    "own step. Below: all training and all test images after each epoch, on an enlarged scale. "
+    "Robust training starts more slowly, its steps being smaller; on MNIST it "
     "gives up little accuracy on clean images."
 )
 def training_accuracy(article):
@@ -109,7 +111,7 @@ def weight_images(article):
         weight_image(ax, run.model.w, COLOURS[name])
         ax.set_title(model_label(name))
         ax.set_xlabel(
-            rf"$\max|w_j| = {size.max():.2f}$, $||w||_1 = {size.sum():.1f}$"
+            f"largest {size.max():.2f}, sum of sizes {size.sum():.1f}"
             f"\n{count_strong(size)} of {size.size} above 1% of max",
             fontsize=SMALL,
             linespacing=1.4,
@@ -150,7 +152,7 @@ def robust_accuracy_curves(article):
     axes.plot([], [], "-", color="0.3", label="any pixel value")
     axes.plot([], [], "--", color="0.3", label="pixels stay in [0, 1]")
     axes.set(
-        xlabel=r"attack strength $\epsilon$ ($\ell_\infty$, pixel units)",
+        xlabel=f"attack strength {STRENGTH}",
         xlim=(0, 0.5),
         ylabel="test accuracy",
         ylim=(-0.02, 1.02),
@@ -158,9 +160,8 @@ def robust_accuracy_curves(article):
     axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
     drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     kept = [1 - article.runs[name].robust_error(0.2) for name in ("regular", "robust-0.2")]
-    headline(
-        drawn, f"At eps = 0.2 {kept[0]:.1%} of the images stand, or {kept[1]:.1%} if trained for it"
-    )
+    finding = "At eps = 0.2 the regular model reads {:.1%} right, the one trained for it {:.1%}"
+    headline(drawn, finding.format(*kept))
     return drawn
 
 
@@ -193,7 +194,7 @@ def closest_mistakes(article):
     for (row, column), note in np.ndenumerate(notes):
         axes.text(x[column] + 16, lower[row] - 14, note, va="center", fontsize=SMALL)
     for at, eps in zip(lower, GALLERY_EPS, strict=True):
-        axes.text(-4, at - 14, rf"$\epsilon = {eps:g}$", ha="right", va="center", fontsize=SMALL)
+        axes.text(-4, at - 14, f"{EPS} = {eps:g}", ha="right", va="center", fontsize=SMALL)
     for at, name in zip(x, article.runs, strict=True):
         axes.plot([at - 14, at + 14], [-3, -3], color=COLOURS[name], lw=4, solid_capstyle="butt")
         axes.text(at - 14, -7, model_label(name).replace(", ", "\n"), linespacing=1.3)
@@ -225,7 +226,7 @@ def wrong_scores(article):
         ax.text(1.4 * reach, 0.55, f"of {len(margin):,}", ha="right", fontsize=SMALL)
         ax.set(title=model_label(name), xlabel="score when fooled", yticks=GALLERY_EPS[::2])
         ax.set(xlim=(-reach, 1.4 * reach), ylim=(-0.01, 0.57))
-    axes[0].set_ylabel(r"attack strength $\epsilon$ (pixel units)")
+    axes[0].set_ylabel(f"attack strength {STRENGTH}")
     first, second = article.dataset["digits"]
     drawn.legend(
         handles=[

@@ -7,6 +7,7 @@ from matplotlib.patches import Rectangle
 from numlin.figures.style import (
     COLOURS,
     DIGIT_COLOURS,
+    EPS,
     GREY,
     LEFT_OVER,
     SHADE,
@@ -143,7 +144,7 @@ def perturbation_boxes(article):
         )
     )
     _plane(boxes, article, POINTS)
-    boxes.set_title(rf"within reach, $\epsilon = {PLANE_EPS}$")
+    boxes.set_title(f"within reach, {EPS} = {PLANE_EPS}")
     _plane(corners, article, moved)
     paths = np.stack([POINTS, moved], axis=1)
     corners.add_collection(LineCollection(paths, colors=colours, linewidths=1))
@@ -166,7 +167,7 @@ def robust_hinge(article):
     for k, (name, shift) in enumerate(shifts.items()):
         look = model_line(name) | {"marker": ""}
         if shift:
-            look["label"] += rf": $\epsilon||w||_1 = {shift:.2f}$"
+            look["label"] += f": shifted by {shift:.2f}"
             height = 1.0 - 0.28 * k
             axes.annotate(
                 "",
@@ -226,7 +227,7 @@ def robust_landscape(article):
             )
         relation = ">" if c > eps else "<"
         ax.set(
-            title=f"{kind} pixel:\n" + rf"pull $c = {c} {relation} \epsilon = {eps}$",
+            title=f"{kind} pixel:\npull c = {c} {relation} {EPS} = {eps}",
             xlabel="weight $w_j$",
             xlim=(-1, 1),
             xticks=[-1, -0.5, 0, 0.5, 1],
@@ -273,13 +274,13 @@ def _landscape(loss, ylabel):
             r"gradient step, $x_j + \epsilon\,\mathrm{sign}(\partial L/\partial x_j)$",
             {"marker": "s", "ms": 13, "mfc": "none", "mew": 1.5},
         ),
-        (worst, r"worst case within $\epsilon$", {"marker": "*", "ms": 13, "mec": "white"}),
+        (worst, f"worst case within {EPS}", {"marker": "*", "ms": 13, "mec": "white"}),
     ):
         axes.plot(at, loss(at), color="black", label=label, ls="", **look)
     axes.set(xlabel="one input coordinate $x_j$ (pixel units)", ylabel=ylabel)
     axes.set(xlim=(0, 1), ylim=(0, 2))
     axes.annotate("", (reachable[0], 0.1), (START, 0.1), arrowprops={"arrowstyle": "<->"})
-    axes.text((reachable[0] + START) / 2, 0.14, r"$\epsilon$", ha="center")
+    axes.text((reachable[0] + START) / 2, 0.14, EPS, ha="center")
     axes.legend(loc="upper right")
     reached, most = float(loss(stepped)), float(loss(worst))
     better = f"Of a loss of {most:.2f} within reach the slope finds only {reached:.2f}"

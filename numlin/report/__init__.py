@@ -202,7 +202,7 @@ def _formula(anchor, tex, place):
     pieces = "".join(mathml(piece, display=True) for piece in tex.split(r"\quad"))
     name = place.name.split(".")[-1]
     return (
-        f'<div class="formula" id="{anchor}"><div>{pieces}</div>\n'
+        f'<div class="formula" id="{anchor}"><div tabindex="0">{pieces}</div>\n'
         f"<details><summary><code>{place.file}</code>, line {place.line}: <code>{name}</code>"
         f'</summary><pre tabindex="0">{lines}</pre></details></div>'
     )

@@ -49,13 +49,12 @@ function score({ w, b }, x) {
 
 // Margins of all test images.
 const margins = remembered((model) => {
-  const found = new Float64Array(N_IMAGES);
-  for (let i = 0, k = 0; i < N_IMAGES; i++) {
+  const used = Array.from(model.w.keys()).filter((j) => model.w[j]);
+  return Float64Array.from(data.y, (y, i) => {
     let total = 0;
-    for (let j = 0; j < N_PIXELS; j++, k++) if (pixels[k]) total += model.w[j] * GREY[pixels[k]];
-    found[i] = data.y[i] * (total + model.b);
-  }
-  return found;
+    for (const j of used) total += model.w[j] * GREY[pixels[i * N_PIXELS + j]];
+    return y * (total + model.b);
+  });
 });
 
 // Places of the weights, largest |w_j| first, and the dual norm of each ball.
@@ -310,6 +309,11 @@ part(
       Object.assign(each, { max: limit(), step: limit() / 500, value: state.eps });
     }
     all('[data-shows="eps"]').forEach((each) => (each.textContent = text(state.eps, norm() === "linf" ? 3 : 2)));
+  },
+);
+part(
+  () => [norm()],
+  () => {
     for (const scale of all(".scale")) {
       scale.replaceChildren();
       for (let k = 0; k <= 5; k++) element(scale, "i", {}, String((k * limit()) / 5));

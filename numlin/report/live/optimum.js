@@ -43,7 +43,8 @@ part(
       paintSigns(pair[k], model.w, strongest(model.w) / 2, DIGIT_COLOURS);
       find(`${what}-name`).textContent = name;
       put(`${what}-objective`, loss, words);
-      const count = model.w.filter((each) => Math.abs(each) > strongest(model.w) / 100).length;
+      const most = strongest(model.w);
+      const count = model.w.filter((each) => Math.abs(each) > most / 100).length;
       put(`${what}-pixels`, count, `${count} weights above 1% of the largest`);
       for (const [line, drop] of [["clean", 0], ["attacked", eps * dualNorm.linf(model)]]) {
         const lost = countUpTo(own, drop) / N_IMAGES;

@@ -90,12 +90,8 @@ const curves = ["hinge", "hinge robust"].map((name) => svg(losses, "polyline", {
 const paid = each((k) => svg(losses, "circle", { r: 4, class: side(k) }));
 const robustly = each((k) => svg(losses, "circle", { r: 4, class: `${side(k)} robust` }));
 
-const shade = svg(weights, "g");
-const CELLS = 24;
-const cells = Array.from({ length: CELLS * CELLS }, (_, k) => {
-  const size = 300 / CELLS;
-  return svg(shade, "rect", { x: (k % CELLS) * size, y: Math.floor(k / CELLS) * size, width: size + 0.5, height: size + 0.5 });
-});
+const shade = find("plane-shade").getContext("2d");
+const CELLS = find("plane-shade").width;
 svg(weights, "path", { d: "M150 0V300M0 150H300", class: "cross" });
 for (const k of [-6, -3, 3, 6]) {
   svg(weights, "text", { x: weightX(k), y: 164, "text-anchor": "middle" }, String(k).replace("-", "\u2212"));
@@ -171,11 +167,16 @@ function drawLosses(shift) {
 
 function drawWeights(plain, robust) {
   const { w: at, b, eps } = plane;
-  cells.forEach((cell, k) => {
-    const place = [((k % CELLS) + 0.5) / CELLS, (Math.floor(k / CELLS) + 0.5) / CELLS];
-    const { loss } = slope(order, [FAR * (2 * place[0] - 1), FAR * (1 - 2 * place[1])], b, eps);
-    cell.style.opacity = Math.min(0.55, loss / 8).toFixed(3);
-  });
+  const cells = new ImageData(CELLS, CELLS);
+  for (let k = 0; k < CELLS * CELLS; k++) {
+    const spot = [2 * (((k % CELLS) + 0.5) / CELLS) - 1, 1 - 2 * ((Math.floor(k / CELLS) + 0.5) / CELLS)];
+    const there = spot.map((each) => FAR * each);
+    const shift = eps * norm1(there);
+    let loss = 0;
+    for (let i = 0; i < N; i++) loss += Math.max(0, 1 + shift - marginOf(i, there, b)) / N;
+    cells.data.set([178, 74, 20, Math.min(140, 32 * loss)], 4 * k);
+  }
+  shade.putImageData(cells, 0, 0);
   trail.setAttribute("points", plane.trail.slice(-400).map(([p, q]) => `${weightX(p).toFixed(1)},${weightY(q).toFixed(1)}`).join(" "));
   [plain, robust].forEach((slope, k) => {
     const end = at.map((each, j) => each - 8 * slope.w[j]);

@@ -9,27 +9,37 @@ function choose(i) {
   Object.assign(state, { i, drawing: false });
 }
 
-const attacked = { x: null, delta: null, y: 0 };
+const attacked = {}; // the image x, its label y and score, the move delta, how far scores can get
+part(
+  () => [...chosen(), state.ball],
+  () => {
+    const [x, y] = [current(), label()];
+    const before = score(state.model, x);
+    const push = worst(state.model, x, y, limit(), norm(), boxed());
+    const far = Math.abs(before + sum(push.map((d, j) => d * state.model.w[j])));
+    const least = radius(state.model, y * before, x, y, norm(), boxed());
+    Object.assign(attacked, { x, y, before, least, far: Math.max(Math.abs(before), far) || 1 });
+    put("clean-score", before);
+    put("clean-margin", y * before);
+    put("radius", least);
+    showRadius(least);
+    paint(find("original"), x);
+  },
+);
+
 part(
   () => [...chosen(), state.ball, state.eps],
   () => {
     const { model, eps } = state;
-    const [x, y] = [current(), label()];
-    const delta = worst(model, x, y, eps, norm(), boxed());
+    const { x, y, before, least } = attacked;
+    const delta = (attacked.delta = worst(model, x, y, eps, norm(), boxed()));
     const perturbed = x.map((pixel, j) => pixel + delta[j]);
-    const [before, after] = [score(model, x), score(model, perturbed)];
-    const least = radius(model, y * before, x, y, norm(), boxed());
-    Object.assign(attacked, { x, y, delta });
-    put("clean-score", before);
-    put("clean-margin", y * before);
+    const after = score(model, perturbed);
     put("score", after);
     put("margin", y * after);
-    put("radius", least);
     put("verdict", ...verdict(before, after, least));
-    showRadius(least);
     showAxis(before, after);
     const [low, high] = [perturbed.reduce((a, b) => Math.min(a, b), 0), perturbed.reduce((a, b) => Math.max(a, b), 1)];
-    paint(find("original"), x);
     paint(find("perturbed"), perturbed, low, high);
     const full = Math.max(strongest(delta), norm() === "linf" ? limit() : 0.1);
     paintSigns(find("delta"), delta, full, MOVE_COLOURS);
@@ -66,15 +76,13 @@ function showRadius(least) {
   for (const button of all('[data-does="to-radius"]')) {
     button.disabled = !(share <= 1);
     button.textContent = least === Infinity ? "No radius" : `Radius ${text(least)}`;
-    button.setAttribute("aria-label", least === Infinity ? "No eps fools the model on this image" : `Set eps to the radius of this image, ${text(least)}`);
+    button.setAttribute("aria-label", least === Infinity ? "No radius: no eps fools the model on this image" : `Radius ${text(least)}: set eps to it`);
   }
 }
 
 // The axis is symmetric about the boundary and reaches as far as the strongest attack.
 function showAxis(before, after) {
-  const push = worst(state.model, attacked.x, attacked.y, limit(), norm(), boxed());
-  const far = Math.abs(before + sum(push.map((d, j) => d * state.model.w[j])));
-  const reach = Math.max(Math.abs(before), Math.abs(after), far) || 1;
+  const reach = Math.max(attacked.far, Math.abs(after));
   const unit = 10 ** Math.floor(Math.log10(reach));
   const edge = unit * [1, 2, 4, 6, 8, 10].find((step) => step * unit >= reach);
   const place = (value) => 50 + (50 * value) / edge;
@@ -131,7 +139,7 @@ const thumbs = data.thumbs.map((i) => {
 });
 
 for (const button of all('[data-does="to-radius"]')) {
-  on(button, "click", () => (state.eps = radius(state.model, attacked.y * score(state.model, attacked.x), attacked.x, attacked.y, norm(), boxed())));
+  on(button, "click", () => (state.eps = attacked.least));
 }
 
 // One pixel: under the pointer, or where the arrows have led.

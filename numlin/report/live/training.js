@@ -18,14 +18,14 @@ const stamps = runs.map((run, k) => {
   return canvas;
 });
 
-const low = Math.min(0.9, ...runs.flatMap(({ accuracy }) => accuracy.slice(1)));
+const low = Math.floor(10 * Math.min(0.9, ...runs.flatMap(({ accuracy }) => accuracy.slice(1)))) / 10;
 const learning = axes(
-  find("learning"), [0, longest.frames.length - 1], [Math.floor(10 * low) / 10, 1],
+  find("learning"), [0, longest.frames.length - 1], [low, 1],
   longest.steps.flatMap((step, k) => (k % 4 ? [] : [[k, String(step)]])),
-  [Math.floor(10 * low) / 10, 0.95, 1].map((share) => [share, percent(share, 0)]), "step",
+  [low, (1 + low) / 2, 1].map((share) => [share, percent(share, 0)]), "step",
 );
 for (const { name, accuracy } of runs) {
-  line(find("learning"), accuracy.map((each, k) => [learning[0](k), Math.min(learning[1](each), learning[1](Math.floor(10 * low) / 10))]), name);
+  line(find("learning"), accuracy.map((each, k) => [learning[0](k), learning[1](Math.max(each, low))]), name);
 }
 const hand = svg(find("learning"), "line", { class: "marker", y1: 0, y2: 160 });
 
