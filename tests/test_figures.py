@@ -469,5 +469,5 @@ def test_an_svg_has_its_colours_for_a_dark_screen_and_its_text_as_text(hard, tmp
     assert "prefers-color-scheme:dark" in text and {light: dark for _, light, dark in swaps} == DARK
     drawn = set(re.findall(r"(?:fill|stroke): (#\w{6})", text.split("<defs>", 1)[1]))
     assert drawn and drawn <= {*DARK, "#808080"}  # the stamp, as grey on black as on white
-    assert re.search(r"<text[^>]*>margin of the unperturbed image", text)
+    assert re.search(r"<text[^>]*>regular</text>", text)
     assert re.search(r'<g id="patch_1">\s*<path[^>]*style="fill: none"', text)

@@ -3,6 +3,7 @@
 import ast
 import base64
 import dataclasses
+import hashlib
 import json
 import math
 import os
@@ -143,7 +144,11 @@ def test_the_page_loads_nothing_from_elsewhere(drawn_article, pictures, tmp_path
         assert element.get("src", "data:").startswith("data:")
         assert element.get("href", "#").startswith("#")
     assert not re.search(r"https?:|url\((?!#)|@import|\bimport\b|fetch\(|XMLHttp", text)
-    assert "default-src 'none'" in text
+    policy = re.search(r'Content-Security-Policy" content="([^"]*)"', text)[1]
+    assert policy.startswith("default-src 'none'; img-src data:")
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(each.encode()).digest()).decode() for each in scripts]
+    assert policy.endswith(f"script-src 'sha256-{hashes[0]}' 'sha256-{hashes[1]}'")
 
 
 def test_every_id_is_unique_and_everything_asked_for_by_id_exists(hard_page, page):

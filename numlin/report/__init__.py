@@ -6,6 +6,7 @@ part its own HTML and JavaScript above the `core.js` of all. `write_report` tell
 """
 
 import base64
+import hashlib
 import html
 import json
 import re
@@ -29,6 +30,7 @@ PER_DIGIT = 20
 LIVE = ("plane", "playground", "images", "training", "optimum")
 SHOWN = {".png": "image/png", ".svg": "image/svg+xml"}
 N_FRAMES = 18
+BEGIN = 'document.documentElement.className = "js";'  # shows what needs JavaScript
 INLINE = (
     (r"\$(.+?)\$", lambda found: mathml(html.unescape(found[1]))),
     (r"\*(.+?)\*", r"<em>\1</em>"),
@@ -54,12 +56,14 @@ def write_report(article, path, figures=None):
     about, sections = _about(article), story()
     about["controls"] = _read("live/controls.html")
     about["table"] = _table(*article.table())
+    script = "".join(f"\n{{\n{_read(f'live/{name}.js')}}}\n" for name in live)
+    script = _read("core.js") + script + _read("start.js")
     page = Template(_read("page.html")).substitute(
         about,
         style=_read("page.css"),
-        script=_read("core.js")
-        + "".join(f"\n{{\n{_read(f'live/{name}.js')}}}\n" for name in live)
-        + _read("start.js"),
+        begin=BEGIN,
+        script=script,
+        hashes_of_scripts=f"{_hash(BEGIN)} {_hash(script)}",
         data=json.dumps(data, allow_nan=False).replace("<", r"\u003c"),
         contents="".join(f'<li><a href="#section-{s.number}">{s.title}</a></li>' for s in sections),
         story="\n".join(_section(s, about, figures or {}, live) for s in sections),
@@ -251,6 +255,11 @@ def _figure(name, file):
         f'<figure id="{html.escape(name)}" class="drawn">{picture}\n'
         f"<figcaption><b>{title.capitalize()}.</b> {caption}</figcaption></figure>"
     )
+
+
+def _hash(script):
+    """The only scripts that the page's policy lets run are those of these hashes."""
+    return f"'sha256-{_base64(hashlib.sha256(script.encode()).digest())}'"
 
 
 def _read(name):

@@ -3,3 +3,4 @@
 on(window, "hashchange", () => preset(location.hash));
 for (const address of [location.search, location.hash]) preset(address);
 show();
+if (location.hash.includes("=")) find("playground").scrollIntoView();
