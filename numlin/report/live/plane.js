@@ -241,6 +241,7 @@ function moveWeights(values) {
 
 for (const [node, panel, drag, step] of handles) {
   let [pointer, from] = [null, null];
+  node.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false }); // no scrolling
   on(node, "pointerdown", (event) => {
     if (event.button !== 0) return;
     node.setPointerCapture(event.pointerId);
