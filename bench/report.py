@@ -7,6 +7,7 @@ import numpy as np
 
 from bench import processes
 from bench.timing import summary
+from numlin.support.files import read_whole
 from numlin.support.text import table
 
 OWN = (
@@ -185,7 +186,7 @@ def read(path):
         Naming the file, if it is not such a result.
     """
     try:
-        result = json.loads(path.read_text())
+        result = json.loads(read_whole(path, 2**28))
         results = result.get("replicates", [result])
         for one in results:
             if not isinstance(one, dict) or not {"environment", "quick", "data", "groups"} <= set(

@@ -18,6 +18,9 @@ from numlin.support.arguments import check_inputs, check_signs, pixels
 class State:
     """What a callback may see. Arrays are the loop's own: copy what is to be kept.
 
+    w and b may be changed, in place or by others of the same type and shape, and training goes on
+    from them. `training` may not; whatever else is changed has no effect.
+
     Attributes
     ----------
     training : Training

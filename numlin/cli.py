@@ -11,34 +11,79 @@ from importlib import import_module
 
 import numlin
 from numlin.commands import COMMANDS
+from numlin.support.files import SIGNALS, naming
+from numlin.support.progress import say
+from numlin.support.text import printable
 
 
 def run():
     """The process `numlin`: `main`, with what only a process may set.
 
-    A polite kill is a Ctrl-C, and cleans up as that does. NumPy's products here wait for memory
-    and gain nothing from more threads; with one, results do not depend on the number of
+    A polite kill or a lost terminal is a Ctrl-C, and cleans up as that does. A standard stream that
+    is closed is nowhere, lest a file that is opened become it. NumPy's products here wait for
+    memory and gain nothing from more threads; with one, results do not depend on the number of
     processors. NumPy reads that when it loads, which is later.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    sys.stdout.reconfigure(errors="backslashreplace")
+    sys.stdout = _Output(sys.stdout)
+    handle_signals()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     sys.exit(main())
+
+
+def handle_signals():
+    """Let signals that end a process end it as Ctrl-C does, but for those that are ignored."""
+    for number in SIGNALS:
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
 
 
 def main(argv=None):
     """Run the command in `argv` (default: the process's own) and return its exit code.
 
-    A mistake of the user's is one line on standard error and exit code 2, Ctrl-C is 130.
+    A mistake of the user's, or a full disk, is one line on standard error and exit code 2, Ctrl-C
+    is 130. Who reads the output may leave: 141 if the command could not end, else its own code.
     """
+    code = 141
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
-        return options.run(options) or 0
+        code = options.run(options) or 0
+        sys.stdout.flush()
+    except BrokenPipeError:
+        pass
     except (ValueError, ArithmeticError, OSError, MemoryError) as error:
-        print(f"numlin: error: {_one_line(error)}", file=sys.stderr)
-        return 2
+        say(f"numlin: error: {_one_line(error)}")
+        code = 2
     except KeyboardInterrupt:
-        print("numlin: interrupted", file=sys.stderr)
-        return 130
+        say("numlin: interrupted")
+        code = 130
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:  # Python would complain of it at the end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+    return code
+
+
+class _Output:
+    """Standard output, named by its errors."""
+
+    def __init__(self, stream):
+        self.stream = stream
+
+    def __getattr__(self, name):
+        return getattr(self.stream, name)
+
+    def write(self, text):
+        with naming("standard output"):
+            return self.stream.write(text)
+
+    def flush(self):
+        with naming("standard output"):
+            self.stream.flush()
 
 
 def parse(argv):
@@ -61,5 +106,5 @@ def parse(argv):
 
 def _one_line(error):
     if isinstance(error, OSError) and error.filename:
-        return f"{error.filename}: {error.strerror}"
-    return " ".join(str(error).split()) or "out of memory"
+        return printable(f"{error.filename}: {error.strerror}")
+    return printable(str(error)) or "out of memory"

@@ -7,7 +7,7 @@ back is Python. All randomness, the start and the order of the samples, is drawn
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import numpy as np
@@ -18,6 +18,7 @@ from numlin.callbacks import State
 from numlin.losses import LOSSES
 from numlin.support.arguments import (
     check_choice,
+    check_finite,
     check_inputs,
     check_inside,
     check_number,
@@ -293,17 +294,22 @@ def _fit(X, y, training, callbacks=()):
         with np.errstate(over="ignore", invalid="ignore"):
             order, ahead = epoch_order(len(X), training.shuffle_block, rng)
             state = loop.run_epoch(epoch, order, ahead)
-        if not (np.isfinite(state.epoch_loss) and np.isfinite(state.w).all()):
+        losses[epoch], errors[epoch] = state.epoch_loss, state.epoch_error
+        if not (np.isfinite([losses[epoch], state.b]).all() and np.isfinite(state.w).all()):
             raise DivergenceError(
                 f"training diverged in epoch {epoch + 1} of {training.n_epochs}: loss or weights "
                 f"are not finite (mean loss {state.epoch_loss:g}) at learning rate "
                 f"{state.learning_rate:g}; try a smaller one"
             )
-        losses[epoch], errors[epoch] = state.epoch_loss, state.epoch_error
         rows_read[epoch] = loop.rows_read / len(X)
         for callback in callbacks:
             callback.on_epoch(state)
+            loop.check_state(callback)
     return Fit(*loop.result(), losses, errors, rows_read)
+
+
+def _settings(training):
+    return [getattr(training, field.name) for field in fields(Training)]
 
 
 class _Loop:
@@ -324,7 +330,9 @@ class _Loop:
         reach_w, reach_b = STARTS[t.start](d)
         w = rng.uniform(-reach_w, reach_w, d).astype(dtype)
         b = float(rng.uniform(-reach_b, reach_b))
-        self.state = State(t, w=w, b=b, grad_w=np.zeros(d, dtype))
+        self.grad_w = np.zeros(d, dtype)
+        self.state = State(t, w=w, b=b)
+        self.training, self.settings = t, _settings(t)
         self.screening, self.read_all = None, kernels.no_screen(w)
         if self._screens():
             from numlin.kernels.screening import Screening
@@ -345,10 +353,10 @@ class _Loop:
         rates = t.learning_rate * SCHEDULES[t.schedule](step, t.n_epochs * n_steps)
         state.epoch, state.learning_rate, self.rows_read = epoch, rates[-1], 0
         if self.watched:
-            self._run_batches(order, ahead, rates)
+            loss, mistakes = self._run_batches(order, ahead, rates)
         else:
             loss, mistakes = self._call(order, ahead, rates)
-            state.epoch_loss, state.epoch_error = loss / len(order), mistakes / len(order)
+        state.epoch_loss, state.epoch_error = loss / len(order), mistakes / len(order)
         return state
 
     def _run_batches(self, order, ahead, rates):
@@ -366,6 +374,8 @@ class _Loop:
             for callback in self.callbacks:
                 if callback.on_batch:
                     callback.on_batch(state)
+                    self.check_state(callback)
+        return loss_sum, mistakes
 
     def _call(self, order, ahead, rates):
         """One kernel call: moves w and b, returns the sum of the losses and the mistakes."""
@@ -373,6 +383,7 @@ class _Loop:
         screen = self.screening.screen() if self.screening else self.read_all
         if screen.floor.size or not reads_ahead(self.X, t.shuffle_block):
             ahead = kernels.NOTHING_AHEAD  # a row that is skipped is not worth reading
+        state.grad_w = self.grad_w
         arguments = kernels.arguments(
             self.X,
             self.y,
@@ -387,7 +398,7 @@ class _Loop:
             mean=t.reduction == "mean",
             proximal=t.update == "proximal",
             ahead=ahead,
-            grad_w=state.grad_w,
+            grad_w=self.grad_w,
             score=self.score,
             iterate_sum=self.iterate_sum,
             screen=screen,
@@ -397,6 +408,19 @@ class _Loop:
         if self.screening:
             self.screening.note(rows_read)
         return loss, mistakes
+
+    def check_state(self, callback):
+        """ValueError unless w and b are fit for the kernel still, and the training is as it was."""
+        w, like, name = self.state.w, self.grad_w, type(callback).__name__
+        if type(w) is not np.ndarray or (w.shape, w.dtype) != (like.shape, like.dtype):
+            expected = f"{like.dtype} numbers of shape {like.shape}"
+            raise ValueError(f"{name}: state.w: found {w!r:.50}, expected {expected}")
+        if not w.flags.carray:
+            raise ValueError(f"{name}: state.w: found it read-only or not contiguous")
+        check_finite(w, f"{name}: state.w")
+        check_number(f"{name}: state.b", self.state.b, -math.inf)
+        if self.state.training is not self.training or _settings(self.training) != self.settings:
+            raise ValueError(f"{name}: state.training: found it changed, expected it as it was")
 
     def result(self):
         """The last iterate, or the mean of all."""

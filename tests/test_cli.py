@@ -151,7 +151,10 @@ def test_train_evaluate_and_attack_work_on_one_file(strokes_source, tmp_path):
             "--seeds: only --study kolter-madry",
         ),
         (["check", "--data", "synthetic", "--seed", "-3"], "seed: found -3"),
-        (["train", "--data", "synthetic", "--out", "."], "--out: found the folder ."),
+        (
+            ["train", "--data", "synthetic", "--out", "."],
+            ".: found a folder, expected a file to write",
+        ),
         (["train", "--data", "synthetic", "--n-epochs", "1000000000000"], "Unable to allocate"),
         (["data", "--data-dir", "MODEL"], "found a file, expected a folder of MNIST's"),
         (
@@ -223,3 +226,71 @@ def test_data_lists_the_four_files(mnist, capsys):
     folder = mnist.paths["train-images"].parent
     assert cli.main(["data", "--data-dir", str(folder)]) == 0
     assert capsys.readouterr().out.count("is MNIST's") == 4
+
+
+def test_trained_on_that_names_no_digits_is_refused_with_the_file(
+    strokes_source, saved, tmp_path, capsys
+):
+    model = LinearClassifier.load(saved)
+    for digits in (5, [1], "01", [1, "x"], None):
+        model.trained_on_ = {"digits": digits}
+        model.save(saved)
+        assert cli.main(["attack", str(saved), "--data", "synthetic"]) == 2
+        complaint = capsys.readouterr().err
+        assert complaint.startswith(f"numlin: error: {saved}: digits: found ")
+    assert cli.main(["attack", str(saved), "--data", "synthetic", "--digits", "0", "1"]) == 0
+
+
+NUMLIN = f"{sys.executable} -m numlin"
+FEW = "--data synthetic --n-epochs 2 --engine numpy --out model.npz"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="these are POSIX's streams")
+@pytest.mark.parametrize(
+    "command, code, complaint",
+    [
+        (f"train {FEW} 2>&-", 0, ""),
+        (f"train {FEW} <&- >&- 2>&-", 0, ""),
+        ("evaluate nothing.npz --data synthetic 2>&-", 2, ""),
+        ("evaluate nothing.npz --data synthetic 2>/dev/full", 2, ""),
+        ("figures --list >/dev/full", 2, "numlin: error: standard output: No space left on device"),
+        ("figures --list | true; exit ${PIPESTATUS[0]}", 0, ""),
+        (f"train {FEW} | true; exit ${{PIPESTATUS[0]}}", 0, ""),
+    ],
+)
+def test_streams_that_are_closed_or_full_break_nothing(
+    strokes_source, tmp_path, command, code, complaint
+):
+    if "/dev/full" in command and not os.path.exists("/dev/full"):
+        pytest.skip("there is no /dev/full")
+    done = subprocess.run(
+        ["bash", "-c", f"{NUMLIN} {command}"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": ""},
+    )
+    assert (done.returncode, done.stderr.strip()) == (code, complaint)
+    if command.startswith("train"):
+        LinearClassifier.load(tmp_path / "model.npz")
+
+
+def test_an_error_steers_no_terminal_and_fits_on_one_line(capsys):
+    assert cli.main(["verify", "\x1b[2J\u202e\n.json", "--data", "synthetic"]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint[:-1].isprintable() and complaint[-1] == "\n"
+
+
+def test_a_path_given_to_verify_that_is_no_certificate_is_not_waited_for(
+    strokes_source, tmp_path, capsys
+):
+    os.mkfifo(tmp_path / "pipe")
+    with open(tmp_path / "long", "wb") as file:
+        file.truncate(10**9)
+    for path, found in (
+        ("/dev/zero", "found a device, expected a regular file"),
+        (tmp_path / "pipe", "found a pipe, expected a regular file"),
+        (tmp_path / "long", "found 1,000,000,000 bytes, expected at most"),
+    ):
+        assert cli.main(["verify", str(path), "--data", "synthetic"]) == 2
+        assert f"{path}: {found}" in capsys.readouterr().err

@@ -1,15 +1,18 @@
 """`numlin optimum` and `numlin verify`, and the gap that `numlin evaluate` reports."""
 
 import json
+import signal
 
 import numpy as np
 import pytest
 from conftest import needs_jit
 
 from numlin import cli, optimum
+from numlin.commands import optimum as optimum_command
 from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.objective import objective
+from numlin.optimum.proof import certificate
 
 pytestmark = needs_jit
 SYNTHETIC = ("--data", "synthetic")
@@ -85,6 +88,7 @@ def test_a_path_is_tabulated_saved_and_drawn(strokes_source, tmp_path, capsys):
     assert all(low <= value for low, value in zip(results["lower_bound"], results["minimum"]))
     assert results["margin"]["lower"] <= results["margin"]["upper"]
     assert sorted(path.name for path in out.iterdir()) == [
+        "numlin-manifest.json",
         "pixels-against-eps.png",
         "price-of-robustness.png",
         "price.json",
@@ -131,3 +135,27 @@ def test_a_file_that_is_no_certificate_is_refused(strokes_source, tmp_path, caps
         path.write_text(content)
     code, _, complaint = numlin(capsys, "verify", path, *SYNTHETIC)
     assert code == 2 and "proof.json" in complaint and complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize("n_digits", [1, 150, 151, 4000])
+def test_a_long_fraction_is_shown_by_its_ends_and_its_length(n_digits):
+    digits = ("1234567890" * 400)[:n_digits]
+    shown = optimum_command._shortened(digits)
+    assert len(shown) <= 150 and shown.startswith(digits[:60])
+    assert shown == digits or shown.endswith(f"...{digits[-20:]} ({n_digits} digits)")
+
+
+def test_certificates_of_several_eps_come_together_or_not_at_all(
+    strokes_source, tmp_path, monkeypatch, capsys
+):
+    written, original = [], certificate.write
+
+    def write(path, *arguments):
+        written.append(path)
+        signal.raise_signal(signal.SIGINT)
+        original(path, *arguments)
+
+    monkeypatch.setattr(certificate, "write", write)
+    eps = ["--eps", "0.3", "0.35", "--certificate", str(tmp_path / "c.json")]
+    assert cli.main(["optimum", *SYNTHETIC, *eps]) == 130
+    assert len(written) == 2 == len(list(tmp_path.iterdir()))

@@ -9,6 +9,7 @@ import gzip
 import hashlib
 import os
 import shutil
+import tempfile
 import threading
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 
 from numlin.data import datasets, idx, mirrors, strokes
 from numlin.data.datasets import DatasetError, Source, find, load
+from numlin.support import files
 
 NAMES = tuple(f"{name}.gz" for name in datasets.ROLES.values())
 
@@ -249,6 +251,47 @@ def test_an_incomplete_set_of_synthetic_digits_is_drawn_again():
     assert source.paths["test-images"].is_file()
 
 
+@pytest.mark.parametrize("role", ["train-images", "train-labels"])
+@pytest.mark.parametrize("harm", ["empty", "cut", "other labels", "folder", "manifest", "link"])
+def test_synthetic_digits_that_were_harmed_are_drawn_again(role, harm, tmp_path):
+    source = find("synthetic")
+    path = source.paths[role]
+    content = path.read_bytes()
+    if harm == "other labels":
+        idx.write(path, idx.read(path)[::-1], compress=True)
+    elif harm == "manifest":
+        path.with_name(files.MANIFEST).write_bytes(b"{")
+    else:
+        path.unlink()
+        if harm == "folder":
+            path.mkdir()
+        elif harm == "link":
+            path.symlink_to(tmp_path / "nowhere")
+        else:
+            path.write_bytes(content[: len(content) // 2] if harm == "cut" else b"")
+    again = find("synthetic")
+    assert again.sha256 == source.sha256 and again.paths[role].read_bytes() == content
+    assert harm == "folder" or again == source == find("synthetic")
+
+
+@pytest.mark.parametrize("named", ["argument", "environment", "synthetic"])
+def test_no_cache_is_asked_for_where_none_is_needed(folder, monkeypatch, named):
+    def nowhere():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(Path, "home", nowhere)
+    if named == "synthetic":
+        assert load("test", source=find("synthetic"))[0].shape == (4, 784)
+        return
+    if named == "environment":
+        monkeypatch.setenv("NUMLIN_DATA", str(folder))
+    assert find("auto", folder if named == "argument" else None).name == "mnist"
+    monkeypatch.delenv("NUMLIN_DATA", raising=False)
+    with pytest.raises(DatasetError, match="no home folder"):
+        find("mnist")
+
+
 def test_synthetic_digits_are_drawn_again_when_the_drawing_has_changed(monkeypatch, tmp_path):
     before = find("synthetic")
     tmp_path.joinpath("strokes.py").write_text("another way to draw")
@@ -261,10 +304,10 @@ def test_synthetic_digits_are_drawn_again_when_the_drawing_has_changed(monkeypat
 def test_without_a_cache_synthetic_digits_go_to_a_temporary_folder(monkeypatch, tmp_path):
     tmp_path.joinpath("file").write_bytes(b"")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    monkeypatch.setattr(datasets.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     source = find("auto")
     assert source.name == "synthetic"
-    assert source.paths["train-images"].parent.parent == tmp_path
+    assert tmp_path in source.paths["train-images"].parents
     assert load("test", source=source)[0].shape == (4, 784)
 
 
@@ -277,7 +320,7 @@ def test_two_that_draw_at_once_end_with_the_same_files():
         thread.join()
     assert len(sources) == 4 and all(source == sources[0] for source in sources)
     cache = sources[0].paths["train-images"].parent
-    assert sorted(os.listdir(cache)) == sorted(NAMES)
+    assert sorted(os.listdir(cache)) == sorted([*NAMES, files.MANIFEST])
     for path in sources[0].paths.values():
         assert sources[0].sha256[path.name] == hashlib.sha256(path.read_bytes()).hexdigest()
 
@@ -351,19 +394,52 @@ def test_load_refuses_a_bad_argument_before_it_looks_for_files(arguments, messag
 
 def small(tmp_path, images, labels):
     paths = {"train-images": tmp_path / "images", "train-labels": tmp_path / "labels"}
-    idx.write(paths["train-images"], np.asarray(images, np.uint8))
-    idx.write(paths["train-labels"], np.asarray(labels, np.uint8))
+    idx.write(paths["train-images"], np.asarray(images))
+    idx.write(paths["train-labels"], np.asarray(labels))
     return Source("mnist", paths, {})
 
 
 def test_images_and_labels_of_different_number_are_refused(tmp_path):
-    source = small(tmp_path, np.zeros((3, 2, 2)), [0, 1])
+    source = small(tmp_path, np.zeros((3, 2, 2), np.uint8), np.uint8([0, 1]))
     with pytest.raises(DatasetError, match="labels: found 2 labels, expected 3"):
         load(source=source)
 
 
+LABELS_OF_FOUR = np.array([0, 1, 2, 1], np.uint8)
+IMAGES_OF_FOUR = np.zeros((4, 2, 2), np.uint8)
+
+
+@pytest.mark.parametrize(
+    "images, labels, message",
+    [
+        (IMAGES_OF_FOUR.astype(np.int16), LABELS_OF_FOUR, "images: found int16 of shape"),
+        (IMAGES_OF_FOUR.astype(float), LABELS_OF_FOUR, "images: found float64 of shape"),
+        (IMAGES_OF_FOUR[:, 0, 0], LABELS_OF_FOUR, r"images: found uint8 of shape \(4,\), expected"),
+        (IMAGES_OF_FOUR[:, :0], LABELS_OF_FOUR, r"images: found uint8 of shape \(4, 0, 2\)"),
+        (IMAGES_OF_FOUR[:0], LABELS_OF_FOUR[:0], "images: found uint8 of shape"),
+        (np.uint8(3), LABELS_OF_FOUR, r"images: found uint8 of shape \(\)"),
+        (IMAGES_OF_FOUR, LABELS_OF_FOUR[:, None], r"labels: found uint8 of shape \(4, 1\)"),
+        (IMAGES_OF_FOUR, np.uint8(1), r"labels: found uint8 of shape \(\), expected"),
+        (IMAGES_OF_FOUR, LABELS_OF_FOUR.astype(float), "labels: found float64 of shape"),
+        (IMAGES_OF_FOUR, np.full(4, 7, np.uint8), "labels: found no image of a 0"),
+        (IMAGES_OF_FOUR, np.full(4, 0, np.uint8), "labels: found no image of a 1"),
+    ],
+)
+def test_a_source_made_by_hand_is_refused_for_what_is_wrong_with_it(
+    tmp_path, images, labels, message
+):
+    source = small(tmp_path, images, labels)
+    with pytest.raises(DatasetError, match=message):
+        load("train", (0, 1), source=source)
+
+
+def test_labels_may_be_other_integers(tmp_path):
+    source = small(tmp_path, IMAGES_OF_FOUR, LABELS_OF_FOUR.astype(np.int32))
+    assert load("train", (0, 1), source=source)[1].tolist() == [-1, 1, 1]
+
+
 def test_a_label_that_is_no_digit_is_refused(tmp_path):
-    source = small(tmp_path, np.zeros((3, 2, 2)), [0, 1, 12])
+    source = small(tmp_path, IMAGES_OF_FOUR[:3], np.uint8([0, 1, 12]))
     with pytest.raises(DatasetError, match="labels: found label 12 at 2, expected 0 to 9"):
         load(source=source)
 

@@ -1,10 +1,13 @@
 """The compiled kernel against its readable twin, and against itself."""
 
 import itertools
+import math
+import os
 import platform
 import re
 import subprocess
 import sys
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -429,6 +432,85 @@ def test_screening_bound_allows_for_the_rounding_of_a_dot_product():
     assert (bound > exact - 0.05).all()
 
 
+def root(square):
+    """The square root of a Fraction, rounded up to a multiple of 1e-60."""
+    return square and Fraction(math.isqrt(math.ceil(square * 10**120)) + 1, 10**60)
+
+
+def exact(values):
+    return [Fraction(float(value)) for value in values]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "uint8"])
+def test_screening_norms_of_rows_are_not_below_the_exact_ones(dtype):
+    rng = np.random.default_rng(10)
+    pixels = rng.integers(0, 256, (400, 50)).astype(np.uint8)
+    X = pixels if dtype == "uint8" else (rng.random((400, 50)) ** 3).astype(dtype)
+    norms = Screening(X, np.zeros(50, np.float32)).screen().row_norm
+    white = 255 if dtype == "uint8" else 1
+    for row, norm in zip(X, exact(norms), strict=True):
+        length = root(sum(x * x for x in exact(row))) / white
+        assert length <= norm <= length * (1 + Fraction(2, 10**9))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_screening_ways_are_not_below_the_exact_ones(dtype):
+    rng = np.random.default_rng(11)
+    for _ in range(200):
+        w = rng.normal(size=50).astype(dtype)
+        anchor = (w + rng.normal(scale=10.0 ** rng.integers(-8, 1), size=50)).astype(dtype)
+        found = exact(compiled.rise_and_fall(w, anchor))
+        for length, way in zip(found, exact_ways(w, anchor), strict=True):
+            assert way <= length <= way * (1 + Fraction(2, 10**9))
+
+
+def exact_ways(w, anchor):
+    """The norms of the positive and the negative part of w - anchor."""
+    moves = [a - b for a, b in zip(exact(w), exact(anchor), strict=True)]
+    return [root(sum(max(sign * move, 0) ** 2 for move in moves)) for sign in (1, -1)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("path, scale", [(1.0, 1e-9), (1.0, 0.1), (0.0, 0.0)])
+def test_screening_bounds_are_not_below_the_exact_ones(dtype, path, scale):
+    # Where the moves are tiny beside the path, only what raises their sum can make up for rounding.
+    rng = np.random.default_rng(12)
+    for _ in range(50):
+        w, anchor = (rng.normal(scale=s, size=20).astype(dtype) for s in (1.0, scale))
+        anchor += w
+        screen = Screening(np.ones((3, 20), dtype), anchor).screen()
+        screen.bounds[compiled.PATH] = path * rng.uniform(0.5, 1.5, 2)
+        b, drop = rng.normal(), rng.random()
+        compiled.update_bounds(screen, w, b, drop)
+        paths, reach, credit, limit = map(exact, screen.bounds)
+        rounding = Fraction(screen.rounding) * root(sum(v * v for v in exact(w)))
+        ways = exact_ways(w, anchor)
+        for side, sign in enumerate((1, -1)):
+            assert reach[side] >= paths[side] + ways[side] + rounding
+            assert reach[side] - credit[side] >= sum(ways) + 2 * rounding, "there and back"
+            assert reach[side] - credit[side] <= (sum(ways) + 2 * rounding) * 2 + Fraction(1, 10**8)
+            least = 1 + Fraction(drop) + sign * Fraction(b)
+            assert least < limit[side] < least + Fraction(1, 10**8)
+
+
+@needs_jit
+def test_screening_allows_for_one_rounding_a_term_where_all_go_the_same_way():
+    # Equal terms make every partial sum round alike, for long stretches.
+    n_features, unit, worst = 2**18, np.finfo(np.float32).eps, 0.0
+    X, y = np.ones((2, n_features), np.float32), np.array([-1, 1], np.int8)
+    for value in np.linspace(0.51, 0.99, 9, dtype=np.float32):
+        w = np.full(n_features, value)
+        screen = Screening(X, w).screen()
+        score = run(compiled.sgd_epoch, X, y, np.arange(2), real=np.float32, w=w, b=0.0, rate=0.0,
+                    batch_size=2, screen=screen)["score"]  # fmt: skip
+        true = n_features * float(value)
+        side = (y > 0).astype(int)
+        bound = screen.floor - screen.row_norm * screen.bounds[compiled.REACH, side]
+        assert (bound <= y * true).all() and (bound <= y * score).all()
+        worst = max(worst, np.abs(score - true).max() / true)
+    assert worst > 100 * unit, "or this test could not tell n roundings from one"
+
+
 def test_screening_reads_rows_with_negative_or_nan_pixels():
     X = np.array([[0.5, 0.5], [0.5, -0.5], [0.5, np.nan]])
     assert np.array_equal(np.isnan(compiled.row_norms(frozen(X))), [False, True, True])
@@ -453,6 +535,77 @@ def twice(x):
         env={"PYTHONPATH": path, **nowhere},
     )
     assert done.stdout == "42\n", done.stderr
+
+
+DOUBLE = """
+from numlin.kernels.jit import jit
+
+@jit
+def double(x):
+    return 2 * x
+
+@jit
+def twice(x):
+    return double(double(x))
+"""
+
+
+def cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def empty(path):
+    path.write_bytes(b"")
+
+
+def flip_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 4
+    path.write_bytes(content)
+
+
+@needs_jit
+def test_stored_machine_code_that_is_damaged_is_compiled_anew_and_said_once(tmp_path):
+    (tmp_path / "module.py").write_text(DOUBLE)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path]),
+        "NUMBA_CACHE_DIR": str(tmp_path / "cache"),
+    }
+
+    def complaint():
+        command = [sys.executable, "-c", "from module import *; print(twice(21), double(1.5))"]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert done.stdout == "84 3.0\n", done.stderr
+        return done.stderr
+
+    assert complaint() == ""
+    for kind, harm in (("nbi", empty), ("nbc", cut), ("nbc", flip_a_bit), ("nbc", None)):
+        stored = list((tmp_path / "cache").rglob(f"*.{kind}"))
+        assert len(stored) >= 2
+        for path in stored * bool(harm):
+            harm(path)
+        said = complaint()
+        assert said.count("\n") == bool(harm), "nothing is said of what has healed"
+        assert said.startswith("numlin: compiling anew, the cache ") or not harm
+
+
+@needs_jit
+def test_a_disk_too_full_for_machine_code_is_no_error(tmp_path):
+    mount = ["mount", "-t", "tmpfs", "-o", "size=8k", "none", str(tmp_path)]
+    if not sys.platform.startswith("linux") or subprocess.run(mount, stderr=-3).returncode:
+        pytest.skip("only root mounts file systems")
+    program = "from numlin.kernels import compiled; compiled.sign_times(1.0, 1.0); " \
+              "compiled.clip(1.0, 1.0); print('done')"  # fmt: skip
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
+    try:
+        command = [sys.executable, "-c", program]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+    assert done.stdout == "done\n", done.stderr
+    assert done.stderr.count("\n") == 1 and "compiling anew" in done.stderr
 
 
 def test_without_compilation_the_kernel_still_runs():

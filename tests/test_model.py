@@ -1,6 +1,8 @@
 """The estimator: the ecosystem's verbs, and a file that holds all of it."""
 
 import json
+import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -142,6 +144,14 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
             },
             "engine: found 'z'",
         ),
+        (
+            {"classes_": np.array([1, 2], "M8[s]")},
+            "classes_ is datetime64.*, expected numbers or str",
+        ),
+        ({"classes_": np.array([1, np.nan])}, "classes_: found nan"),
+        ({"losses_": np.ones((2, 2))}, r"losses_ has shape \(2, 2\), expected \(4,\)"),
+        ({"errors_": np.ones(2)}, r"errors_ has shape \(2,\), expected \(20,\)"),
+        ({"coef_": np.ones((1, 0))}, r"coef_ has shape \(1, 0\)"),
         ({"classes_": np.array([1])}, r"classes_ has shape \(1,\), expected \(2,\)"),
         ({"coef_": np.ones((1, 12), int)}, "coef_ is int64, expected floating point"),
     ],
@@ -154,6 +164,84 @@ def test_a_damaged_model_is_named_with_what_is_wrong(small_model, tmp_path, chan
     write_npz(path, **{**arrays, **change})
     with pytest.raises(ValueError, match=f"model.npz: .*{message}"):
         LinearClassifier.load(path)
+
+
+def members(path):
+    with zipfile.ZipFile(path) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def rezip(path, contents, kind=zipfile.ZIP_STORED):
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+
+
+def header(text):
+    text = text.ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text.encode()
+
+
+HEADERS = {
+    "braces": "{" * 100,
+    "brackets": "[" * 5000,
+    "huge": "{'descr': '<f8', 'fortran_order': False, 'shape': (1, 134217728), }",
+    "negative": "{'descr': '<f8', 'fortran_order': False, 'shape': (-1, -5), }",
+    "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (1, 5), }",
+    "none": "",
+}
+
+
+@pytest.mark.parametrize("text", HEADERS.values(), ids=HEADERS)
+def test_a_header_that_promises_what_is_not_there_is_refused_at_no_cost(
+    small_model, tmp_path, text
+):
+    path = tmp_path / "model.npz"
+    small_model.save(path)
+    rezip(path, members(path) | {"coef_.npy": header(text) + bytes(96)})
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="model.npz: not a model"):
+        LinearClassifier.load(path)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 10 * 2**20
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_DEFLATED, zipfile.ZIP_LZMA, "encrypted", "no zip"])
+def test_a_model_file_of_another_kind_is_refused(small_model, tmp_path, kind):
+    path = tmp_path / "model.npz"
+    small_model.save(path)
+    content = path.read_bytes()
+    if kind == "encrypted":
+        for magic, place in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+            at = content.index(magic) + place
+            content = content[:at] + bytes([content[at] | 1]) + content[at + 1 :]
+        path.write_bytes(content)
+    elif kind == "no zip":
+        path.write_bytes(b"#!/bin/sh\n" + content)
+    else:
+        rezip(path, members(path), kind)
+    with pytest.raises(ValueError, match="model.npz: not a model saved by numlin"):
+        LinearClassifier.load(path)
+
+
+@pytest.mark.parametrize("about", ["[" * 100_000, "7", '"x"', '{"format": []}'])
+def test_words_about_a_model_that_make_no_sense_are_refused(small_model, tmp_path, about):
+    path = tmp_path / "model.npz"
+    small_model.save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    write_npz(path, **{**arrays, "about": np.array(about)})
+    with pytest.raises(ValueError, match="model.npz: not a model saved by numlin"):
+        LinearClassifier.load(path)
+
+
+@pytest.mark.parametrize("name", ["coef_", "classes_", "losses_"])
+def test_arrays_of_a_model_in_any_memory_order_come_back_as_they_were(small_model, tmp_path, name):
+    small_model.save(tmp_path / "model.npz")
+    loaded = LinearClassifier.load(tmp_path / "model.npz")
+    assert np.array_equal(getattr(loaded, name), getattr(small_model, name))
+    assert getattr(loaded, name).flags.writeable
 
 
 def test_a_model_without_fit_says_so():

@@ -1,5 +1,8 @@
 """Training: what the loop promises, on data small enough to think about."""
 
+import io
+import sys
+
 import numpy as np
 import pytest
 from conftest import needs_jit
@@ -47,6 +50,89 @@ def test_one_full_batch_step_from_zero_is_the_step_worked_out_by_hand(engine):
     np.testing.assert_allclose(result.w, [0.3 * 0.5 / 3, 0.3 * -2 / 3], rtol=1e-15)
     assert result.b == pytest.approx(-0.1, rel=1e-15)
     assert result.losses.tolist() == [1.0] and result.errors.tolist() == [1.0]
+
+
+def of_another_shape(state):
+    state.w = np.zeros(3, state.w.dtype)
+
+
+def of_another_type(state):
+    state.w = state.w.astype(np.float32)
+
+
+def a_list(state):
+    state.w = state.w.tolist()
+
+
+def every_other(state):
+    state.w = np.zeros(2 * len(state.w))[::2]
+
+
+def read_only(state):
+    state.w.flags.writeable = False
+
+
+def not_a_number(state):
+    state.w[1] = np.nan
+
+
+def a_bias_of_nothing(state):
+    state.b = None
+
+
+def an_infinite_bias(state):
+    state.b = -np.inf
+
+
+def another_training(state):
+    state.training = training()
+
+
+def other_batches(state):
+    state.training.batch_size = 3
+
+
+def a_gradient_of_another_shape(state):
+    state.grad_w, state.scores, state.rows, state.epoch_loss = np.zeros(1), None, None, None
+
+
+BAD = [of_another_shape, of_another_type, a_list, every_other, read_only, not_a_number,
+       a_bias_of_nothing, an_infinite_bias, another_training, other_batches]  # fmt: skip
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("when", ["on_batch", "on_epoch"])
+@pytest.mark.parametrize("harm", BAD)
+def test_a_callback_that_leaves_what_no_kernel_takes_is_named(blobs, engine, when, harm):
+    class Vandal(Callback):
+        pass
+
+    setattr(Vandal, when, lambda self, state: harm(state))
+    with pytest.raises(ValueError, match=r"^Vandal: state\.(w|b|training)"):
+        fit(*blobs, training(engine=engine, n_epochs=1), [Vandal()])
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_what_else_a_callback_changes_has_no_effect_and_weights_may_be_replaced(blobs, engine):
+    class Other(Callback):
+        def on_batch(self, state):
+            a_gradient_of_another_shape(state)
+            state.w, state.b = state.w.copy(), np.float32(state.b)
+
+        def on_epoch(self, state):
+            self.on_batch(state)
+
+    plain = fit(*blobs, training(engine=engine), [BatchMetrics()])
+    changed = fit(*blobs, training(engine=engine), [Other()])
+    np.testing.assert_allclose(changed.w, plain.w, atol=1e-6)  # b in float32
+    assert np.isfinite(changed.losses).all()
+
+    class Reset(Callback):
+        def on_epoch(self, state):
+            state.w, state.b = np.full_like(state.w, 7), 2.0
+
+    reset = fit(*blobs, training(engine=engine), [Reset()])
+    assert (reset.w == 7).all() and reset.b == 2
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -456,3 +542,23 @@ def test_a_fit_shows_itself_in_a_line_or_two(blobs):
     found = fit(*blobs, training(engine="numpy"))
     assert repr(found).startswith("Fit(12 weights, b = ") and len(repr(found)) < 120
     assert f"loss {found.losses[0]:.6g} -> {found.losses[-1]:.6g}" in repr(found)
+
+
+@pytest.mark.parametrize("stream", [None, "closed", "full"])
+def test_without_a_standard_error_many_are_trained_all_the_same(blobs, monkeypatch, stream):
+    if stream == "closed":
+        stream = io.StringIO()
+        stream.close()
+    elif stream == "full":
+        stream = FullTerminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    one, other = fit_many([(*blobs, training(engine="numpy"))] * 2)
+    assert (one.w == other.w).all()
+
+
+class FullTerminal(io.StringIO):
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        raise OSError(28, "No space left on device")

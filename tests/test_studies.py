@@ -12,7 +12,7 @@ from numlin.gradcheck import Verdict
 from numlin.kernels import load
 from numlin.losses import LOSSES
 from numlin.objective import robust_margin
-from numlin.studies import gradients, kolter_madry, transfer
+from numlin.studies import clock, gradients, kolter_madry, transfer
 
 
 @pytest.fixture(scope="module")
@@ -151,3 +151,12 @@ def test_a_wrong_kernel_gradient_fails_the_verification_and_the_command(
     assert {row.verdict for row in gradients.failed(rows)} == {Verdict.FAIL}
     assert cli.main(["check", "--data", "synthetic", "--samples", "12"]) == 1
     assert "24 of 36 pass" in capsys.readouterr().out
+
+
+def test_a_clock_that_is_set_back_counts_no_negative_seconds(monkeypatch):
+    times = iter([5.0, 3.0, 4.0])
+    monkeypatch.setattr(clock, "perf_counter", lambda: next(times))
+    watch = clock.Clock()
+    watch.lap("back")
+    watch.lap("on")
+    assert watch.seconds == {"back": 0.0, "on": 1.0}

@@ -29,7 +29,7 @@ def run(options):
         print("\n".join(names))
         return
     source, out = find_source(options), options.out or Path("numlin-figures")
-    with staging(out) as folder:
+    with staging(out, keep=True) as folder:
         result = article.run(source, options.digits or (0, 1), options.seed, options.engine)
         draw_figures(result, names, folder, options.format)
     data = result.dataset

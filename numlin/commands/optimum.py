@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 import textwrap
 from decimal import Decimal
 from pathlib import Path
@@ -17,8 +16,8 @@ from numlin.figures.price import PRICE_FIGURES
 from numlin.objective import error_rate
 from numlin.optimum.proof import certificate, rational
 from numlin.studies import price
-from numlin.support.files import staging
-from numlin.support.progress import Progress
+from numlin.support.files import Signals, check_target, staging
+from numlin.support.progress import Progress, say
 from numlin.support.text import table
 
 
@@ -74,21 +73,31 @@ def run(options):
         raise ValueError("--margin finds an eps, and goes with no --eps")
     if options.path:
         return _path(options)
+    if options.certificate:
+        check_target(options.certificate)
     wanted = ["margin"] if options.margin else options.eps or [0.1, 0.2, 0.3]
     source, digits = find_source(options), options.digits or (0, 1)
     X, y = datasets.load("train", digits, np.uint8, source)
     X_test, y_test = datasets.load("test", digits, np.float64, source)
-    records = []
+    records, proofs = [], {}
     with Progress("solving", len(wanted)) as progress:
         for eps in wanted:
             found, record = _solve(X, y, X_test, y_test, eps)
             if options.exact or options.certificate:
-                path = options.certificate
-                if path and len(wanted) > 1:
-                    path = path.with_stem(f"{path.stem}-{eps}")
-                record |= _prove(X, y, found, digits, source, path)
+                prove = rational.prove_margin if options.margin else rational.prove
+                proof = prove(X, y, found)
+                decimal = rational.decimal(proof.value, certificate.PLACES)
+                record |= {"exact": str(proof.value), "decimal": decimal}
+                if path := options.certificate:
+                    path = path.with_stem(f"{path.stem}-{eps}") if len(wanted) > 1 else path
+                    record["certificate"], proofs[path] = str(path), proof
             records.append(record)
             progress.advance()
+    if proofs:
+        images, labels = (idx.read(source.paths[f"train-{kind}"]) for kind in ("images", "labels"))
+        with Signals():  # they come together
+            for path, proof in proofs.items():
+                certificate.write(path, proof, digits, images, labels)
     if options.json:
         about = {"dataset": datasets.describe(source, digits, y, y_test), "optima": records}
         print(json.dumps(about, indent=1, allow_nan=False))
@@ -99,7 +108,7 @@ def run(options):
     print(table(header, [[shape(r[k]) for k, shape in _CELLS.items()] for r in records]))
     for record in records:
         if "exact" in record:
-            exact = textwrap.shorten(record["exact"].replace("/", " / "), 300, placeholder="...")
+            exact = " / ".join(map(_shortened, record["exact"].split("/")))
             print(f"\neps {record['eps']}, proved in integers: {record['decimal']}...\n= {exact}")
         if "certificate" in record:
             print(f"\nCertificate written to {record['certificate']}")
@@ -113,6 +122,12 @@ _CELLS = {
     "test_error": "{:.2%}".format,
     "robust_test_error": "{:.2%}".format,
 }
+
+
+def _shortened(digits):
+    """A long whole number by its two ends."""
+    n = len(digits)
+    return digits if n <= 150 else f"{digits[:60]}...{digits[-20:]} ({n} digits)"
 
 
 def _solve(X, y, X_test, y_test, eps):
@@ -131,7 +146,7 @@ def _solve(X, y, X_test, y_test, eps):
         value, bound, attacked = found.objective, found.lower_bound, eps
         relative_gap = found.relative_gap
         if not found.certified:
-            print(f"eps {eps:g}: not certified to 1e-9, see the gap", file=sys.stderr)
+            say(f"eps {eps:g}: not certified to 1e-9, see the gap")
     return found, {
         "eps": eps,
         "value": value,
@@ -141,18 +156,6 @@ def _solve(X, y, X_test, y_test, eps):
         "test_error": error_rate(found.w, found.b, X_test, y_test),
         "robust_test_error": error_rate(found.w, found.b, X_test, y_test, attacked),
     }
-
-
-def _prove(X, y, found, digits, source, certificate_path):
-    """The exact value of an optimum or a margin, its certificate written if a path is given."""
-    prove = rational.prove if hasattr(found, "eps") else rational.prove_margin
-    proof = prove(X, y, found)
-    if certificate_path:
-        images, labels = (idx.read(source.paths[f"train-{kind}"]) for kind in ("images", "labels"))
-        certificate.write(certificate_path, proof, digits, images, labels)
-    decimal = rational.decimal(proof.value, certificate.PLACES)
-    written = {"certificate": str(certificate_path)} if certificate_path else {}
-    return {"exact": str(proof.value), "decimal": decimal, **written}
 
 
 def _path(options):

@@ -12,7 +12,6 @@ from numlin.studies.clock import Clock
 from numlin.support.files import staging
 from numlin.support.text import table
 
-OUTPUTS = ("results.json", "report.html", "models/*.npz", "figures/[0-9][0-9]-*.*")
 STUDIES = ("article", "kolter-madry", "transfer")
 
 
@@ -47,7 +46,7 @@ def run(options):
     study = import_module("numlin.studies." + options.study.replace("-", "_"))
     name = "results" if options.study == "article" else options.study
     out = options.out or Path(f"numlin-{name}")
-    with staging(out, OUTPUTS) as folder:
+    with staging(out) as folder:
         result = study.run(source, options.digits or (0, 1), options.seed, options.engine, **extra)
         if options.study == "article":
             names = list(FIGURES) if options.figures else []

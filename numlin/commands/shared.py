@@ -1,6 +1,5 @@
 """Options and steps that several commands share."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ from numlin.balls import BALLS
 from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.support.arguments import check_inputs
+from numlin.support.progress import say
 
 
 def data_options(parser, digits=True):
@@ -72,7 +72,7 @@ def find_source(options):
     """Find the data, and say loudly when it is not MNIST."""
     source = datasets.find(options.data, options.data_dir)
     if source.note:
-        print(source.note, file=sys.stderr)
+        say(source.note)
     return source
 
 
@@ -86,6 +86,8 @@ def load_model_and_data(options):
     """The model of the file, the data, and the digits: those asked for, else those it knows."""
     model = LinearClassifier.load(options.model)
     digits = options.digits or model.trained_on_.get("digits", (0, 1))
+    if not isinstance(digits, list | tuple) or [*map(type, digits)] != [int, int]:
+        raise ValueError(f"{options.model}: digits: found {digits!r}, expected two from 0 to 9")
     return model, find_source(options), tuple(digits)
 
 

@@ -1,7 +1,6 @@
 """`numlin train`: one model, trained and saved."""
 
 from dataclasses import fields
-from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +9,7 @@ from numlin.commands.shared import data_options, find_source, title
 from numlin.data import datasets
 from numlin.model import LinearClassifier
 from numlin.sgd import Training
+from numlin.support.files import check_target
 
 
 def options(parser):
@@ -30,8 +30,7 @@ def options(parser):
 
 def run(options):
     """Train one model and save it."""
-    if Path(options.out).is_dir():
-        raise IsADirectoryError(f"--out: found the folder {options.out}, expected a file to write")
+    check_target(options.out)
     source, digits = find_source(options), options.digits or (0, 1)
     X, y = datasets.load("train", digits, np.uint8, source)
     model = LinearClassifier(**{f.name: getattr(options, f.name) for f in fields(LinearClassifier)})

@@ -5,19 +5,18 @@ them. MNIST is looked for in the folder given, in $NUMLIN_DATA, in the user's ca
 the mirrors. Fashion-MNIST and KMNIST use the same file names, so a file is known by its hash only.
 """
 
-import atexit
 import hashlib
 import os
-import shutil
 import sys
-import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from numlin.data import idx, mirrors, strokes
-from numlin.support import arguments
+from numlin.support import arguments, files
+from numlin.support.progress import say
 
 ROLES = {
     "train-images": "train-images-idx3-ubyte",
@@ -124,14 +123,15 @@ def find(data="auto", data_dir=None):
         return _synthetic()
     folder = mnist_folder(data_dir)
     try:
-        files = download(folder) if folder == _cache() / "mnist" else status(folder)
+        named = data_dir is not None or os.environ.get("NUMLIN_DATA")
+        found = status(folder) if named else download(folder)
     except mirrors.DownloadError as error:
         if data == "auto":
             return _synthetic(NO_MNIST.format(reason=str(error).replace("; ", "\n*    ")))
         raise DatasetError(f"{error}; go online, or name MNIST's folder with --data-dir") from error
-    _refuse(files)
-    paths = {file.role: file.path for file in files}
-    return Source("mnist", paths, {file.path.name: file.sha256 for file in files})
+    _refuse(found)
+    paths = {file.role: file.path for file in found}
+    return Source("mnist", paths, {file.path.name: file.sha256 for file in found})
 
 
 def load(split="train", digits=(0, 1), dtype=np.float32, source=None):
@@ -161,7 +161,8 @@ def load(split="train", digits=(0, 1), dtype=np.float32, source=None):
     ValueError
         An argument is not one of the above.
     DatasetError
-        The images and labels do not belong together, or a label is no digit.
+        The images are not uint8, images and labels do not belong together, a label is no digit, or
+        there is no image of one of the digits.
     IdxError
         A file is damaged.
     """
@@ -173,11 +174,14 @@ def load(split="train", digits=(0, 1), dtype=np.float32, source=None):
     if source is None:
         source = find()
         if source.note:
-            print(source.note, file=sys.stderr)
+            say(source.note)
 
     images = idx.read(source.paths[f"{split}-images"])
     labels = idx.read(source.paths[f"{split}-labels"])
-    _check_pair(images, labels, source.paths[f"{split}-labels"])
+    _check_pair(images, labels, *(source.paths[f"{split}-{what}"] for what in ("images", "labels")))
+    for digit in digits:
+        if digit not in labels:
+            raise DatasetError(f"{source.paths[f'{split}-labels']}: found no image of a {digit}")
     chosen = np.flatnonzero(np.isin(labels, digits))
     X = images[chosen].reshape(len(chosen), -1)
     y = np.where(labels[chosen] == digits[1], 1, -1).astype(np.int8)
@@ -221,14 +225,14 @@ def download(folder):
     OSError
         The folder cannot be written.
     """
-    files = status(folder)
-    missing = [file.path for file in files if file.problem == MISSING]
-    _refuse([file for file in files if file.problem != MISSING])
+    found = status(folder)
+    missing = [file.path for file in found if file.problem == MISSING]
+    _refuse([file for file in found if file.problem != MISSING])
     order = mirrors.MIRRORS
     for path in missing:
         served = mirrors.fetch(path.name, path, *MNIST[path.name], mirrors=order)
         order = sorted(order, key=lambda mirror: mirror != served)
-    return status(folder) if missing else files
+    return status(folder) if missing else found
 
 
 def _examine(role, unpacked):
@@ -237,7 +241,7 @@ def _examine(role, unpacked):
     path = unpacked if unpacked.is_file() and not packed.is_file() else packed
     if not path.is_file():
         return File(role, path, problem=MISSING)
-    n_bytes, sha256 = path.stat().st_size, _digest(path, "sha256")
+    n_bytes, sha256 = path.stat().st_size, files.sha256(path)
     return File(role, path, n_bytes, sha256, _problem(path, n_bytes, sha256))
 
 
@@ -247,7 +251,9 @@ def _problem(path, n_bytes, sha256):
     if sha256 == expected:
         return ""
     known = {digest: f"MNIST's {name}" for name, (_, digest) in MNIST.items()} | STRANGERS
-    for digest in (sha256, _digest(path, "md5")):
+    with open(path, "rb") as stream:
+        md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    for digest in (sha256, md5):
         if digest in known:
             return f"is {known[digest]}, not MNIST's {path.name}"
     if n_bytes < expected_bytes:
@@ -270,29 +276,36 @@ def _refuse(files):
         )
 
 
-def _digest(path, algorithm):
-    """Hex digest of the file at `path`."""
-    with open(path, "rb") as stream:
-        digest = hashlib.file_digest(stream, lambda: hashlib.new(algorithm, usedforsecurity=False))
-    return digest.hexdigest()
-
-
 def _synthetic(note=""):
-    """The synthetic digits, drawn unless the cache has them as this version would draw them.
+    """The synthetic digits, drawn unless the cache has them whole as this version drew them.
 
-    Drawing again writes the same bytes, each file at once, so two processes may both do it.
+    Drawing again writes the same bytes, so two processes may both do it.
     """
-    folder = _cache() / f"synthetic-{_digest(strokes.__file__, 'sha256')[:12]}"
-    names = [f"{name}.gz" for name in ROLES.values()]
-    if not all(folder.joinpath(name).is_file() for name in names):
-        try:
-            strokes.write_dataset(folder)
-        except OSError:
-            folder = Path(tempfile.mkdtemp(prefix="numlin-"))
-            atexit.register(shutil.rmtree, folder, ignore_errors=True)
-            strokes.write_dataset(folder)
-    paths = {role: folder / name for role, name in zip(ROLES, names, strict=True)}
-    return Source("synthetic", paths, {p.name: _digest(p, "sha256") for p in paths.values()}, note)
+    try:
+        folder = _cache() / f"synthetic-{files.sha256(strokes.__file__)[:12]}"
+        if not (sha256 := _drawn(folder)):
+            with files.staging(folder) as new:
+                strokes.write_dataset(new)
+            sha256 = _drawn(folder)
+    except (DatasetError, OSError):  # there is no cache, or none that takes them
+        sha256 = {}
+    if not sha256:
+        folder = files.scratch() / "synthetic"
+        with files.staging(folder) as new:
+            strokes.write_dataset(new)
+        sha256 = _drawn(folder)
+    paths = {role: folder / f"{name}.gz" for role, name in ROLES.items()}
+    return Source("synthetic", paths, sha256, note)
+
+
+def _drawn(folder):
+    """{file: sha256} of the four drawn files if they are in `folder` as they were written there."""
+    _, known = files.manifest(folder)
+    with suppress(OSError):
+        found = {f"{name}.gz": files.sha256(folder / f"{name}.gz") for name in ROLES.values()}
+        if all({sha256} == known.get(name) for name, sha256 in found.items()):
+            return found
+    return {}
 
 
 def _cache():
@@ -307,8 +320,16 @@ def _cache():
         raise DatasetError("no home folder: name one for data in $XDG_CACHE_HOME") from None
 
 
-def _check_pair(images, labels, path):
-    """Raise DatasetError unless `labels`, read from `path`, are digits and one for each image."""
+def _check_pair(images, labels, images_path, path):
+    """Raise DatasetError unless they are uint8 images (n, ...) and n labels from 0 to 9."""
+    if images.dtype != np.uint8 or images.ndim < 2 or 0 in images.shape:
+        found = f"{images.dtype} of shape {images.shape}"
+        raise DatasetError(
+            f"{images_path}: found {found}, expected uint8 images (n, height, width)"
+        )
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        found = f"{labels.dtype} of shape {labels.shape}"
+        raise DatasetError(f"{path}: found {found}, expected integer labels (n,)")
     if len(images) != len(labels):
         raise DatasetError(f"{path}: found {len(labels)} labels, expected {len(images)}")
     wrong = np.flatnonzero((labels < 0) | (labels > 9))

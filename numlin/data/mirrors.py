@@ -9,6 +9,7 @@ from urllib.error import HTTPError
 
 from numlin.support.files import replacing
 from numlin.support.progress import Progress
+from numlin.support.text import printable
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -65,7 +66,7 @@ def fetch(name, destination, n_bytes, sha256, mirrors=MIRRORS, timeout=10.0):
             body = _get(mirror, name, n_bytes, sha256, timeout)
         except (DownloadError, OSError, HTTPException) as error:
             reason = str(error).removeprefix("<urlopen error ").removesuffix(">")
-            answers.append(f"{mirror}: {' '.join(reason.split())[:200]}")
+            answers.append(f"{mirror}: {printable(reason)[:200]}")
             continue
         with replacing(destination) as temporary:
             temporary.write_bytes(body)

@@ -42,7 +42,6 @@ import numpy as np
 from numlin.kernels import LOSS_CODES
 from numlin.kernels.jit import PROCESSOR, jit, prefetch, wide_vectors
 from numlin.kernels.plain import (
-    L2,
     LINF_BOX,
     add_iterate,
     clip,
@@ -141,13 +140,16 @@ def add_in_box(grad_w, weight, X, i, w, shift, white):
 
 @jit
 def row_norms(X):
-    """||x|| of each row, for pixels in [0, 1]; NaN (never skipped) where a pixel is negative."""
+    """||x|| of each row, for pixels in [0, 1]; NaN (never skipped) where a pixel is negative.
+
+    Numba's float(x) of a float32 is one, where Python's is a float64.
+    """
     white = float(WHITE) if X.itemsize == 1 else 1.0
     norms = np.empty(X.shape[0])
     for i in range(X.shape[0]):
         total, lowest = 0.0, 0.0
         for j in range(X.shape[1]):
-            pixel = float(X[i, j])
+            pixel = np.float64(X[i, j])
             total += pixel * pixel
             lowest += pixel - abs(pixel)
         norms[i] = math.sqrt(total) / white if lowest == 0 else np.nan
@@ -159,7 +161,7 @@ def rise_and_fall(w, anchor):
     """Norms of the positive and of the negative part of w - anchor, rounded up."""
     rise, fall = 0.0, 0.0
     for j in range(w.size):
-        move = float(w[j]) - float(anchor[j])
+        move = np.float64(w[j]) - np.float64(anchor[j])
         up = (move + abs(move)) / 2
         rise += up * up
         fall += (move - up) * (move - up)
@@ -181,7 +183,10 @@ def update_bounds(screen, w, b, drop):
     """Set REACH, CREDIT and LIMIT to the present w, b and drop of the margins."""
     path, reach, credit, limit = screen.bounds
     rise, fall = rise_and_fall(w, screen.anchor)
-    rounding = screen.rounding * dual_norm(w, L2)
+    square = 0.0
+    for j in range(w.size):
+        square += np.float64(w[j]) * np.float64(w[j])
+    rounding = screen.rounding * math.sqrt(square) * ROUND_UP
     reach[0] = (path[0] + rise) * ROUND_UP + rounding
     reach[1] = (path[1] + fall) * ROUND_UP + rounding
     credit[0] = path[0] - fall - rounding

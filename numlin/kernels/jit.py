@@ -1,5 +1,6 @@
 """The one place for Numba's options, and for what makes stored machine code stale."""
 
+import pickle
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 from llvmlite.binding import get_host_cpu_name
 from numba import config, njit, types
 from numba.core import cgutils
-from numba.core.caching import FunctionCache
+from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
+
+from numlin.support.progress import say
 
 NO_JIT = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]  # $NUMBA_DISABLE_JIT
 PROCESSOR = get_host_cpu_name()  # as LLVM knows it: "znver4", "graniterapids", ...
@@ -34,23 +37,58 @@ FASTMATH = {"reassoc", "contract", "nsz"}
 OPTIONS = {"fastmath": FASTMATH, "nogil": True, "error_model": "numpy"}
 
 
+class _Stored(IndexDataCacheFile):
+    """Numba's files of machine code, each ending with its sha256: a wrong bit is never run."""
+
+    def _dump(self, obj):
+        content = super()._dump(obj)
+        return content + sha256(content).digest()
+
+    def _load_data(self, name):
+        content = Path(self._data_path(name)).read_bytes()
+        if sha256(content[:-32]).digest() != content[-32:]:
+            raise ValueError(f"{name} is damaged")
+        return pickle.loads(content)
+
+
 class _Cache(FunctionCache):
     """Numba's store of machine code, stale as soon as anything in `SOURCES` changes.
 
     Numba renews it when the file of the function itself changes; but a kernel takes constants,
-    options and other kernels from files beside its own, and must never run with old ones.
+    options and other kernels from files beside its own, and must never run with old ones. What
+    cannot be read is compiled and stored anew, and what cannot be stored is compiled all the same.
     """
 
     def __init__(self, function):
         super().__init__(function)
-        self._cache_file._source_stamp = STAMP
+        self._cache_file = _Stored(self._cache_path, self._impl.filename_base, STAMP)
+
+    def load_overload(self, *arguments):
+        try:
+            return super().load_overload(*arguments)
+        except Exception as error:  # a damaged pickle raises any kind
+            self._say_once(error)
+            with suppress(OSError):
+                self.flush()
+
+    def save_overload(self, *arguments):
+        try:
+            super().save_overload(*arguments)
+        except Exception as error:
+            self._say_once(error)
+
+    def _say_once(self, error, said=[]):  # noqa: B006, one list for all kernels
+        if not said:
+            said.append(error)
+            say(f"numlin: compiling anew, the cache {self._cache_path} is of no use: {error}")
 
 
 def jit(function):
     """Compile `function` when first called; keep the machine code on disk where possible.
 
     Numba stores it in ``__pycache__`` beside the source, else in the user's cache directory
-    (``$NUMBA_CACHE_DIR`` goes first). Where none can be written, each process compiles anew.
+    (``$NUMBA_CACHE_DIR`` goes first). Where none can be written, each process compiles anew, and so
+    it does, saying so once, where what is stored is damaged or the disk is full.
     """
     dispatcher = njit(**OPTIONS)(function)
     if not NO_JIT:

@@ -12,4 +12,4 @@ class Clock:
     def lap(self, stage):
         """Close the stage that began with the previous lap."""
         now = perf_counter()
-        self.seconds[stage], self._since = now - self._since, now
+        self.seconds[stage], self._since = max(0.0, now - self._since), now  # a clock may be set

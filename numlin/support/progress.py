@@ -2,6 +2,14 @@
 
 import shutil
 import sys
+from contextlib import suppress
+
+
+def say(text, end="\n"):
+    """Write to standard error, if there is one that can be written to."""
+    with suppress(AttributeError, OSError, ValueError):
+        sys.stderr.write(text + end)
+        sys.stderr.flush()
 
 
 class Progress:
@@ -24,8 +32,9 @@ class Progress:
     """
 
     def __init__(self, label, total=None):
-        self.label, self.total, self.done = label, total, 0
-        self.visible = sys.stderr.isatty()
+        self.label, self.total, self.done, self.visible = label, total, 0, False
+        with suppress(AttributeError, ValueError):  # none, or closed
+            self.visible = sys.stderr.isatty()
 
     def advance(self, steps=1, note=""):
         """Count `steps` more as done and redraw the line, `note` at its end."""
@@ -34,8 +43,7 @@ class Progress:
             return
         share = f"{self.done / self.total:4.0%}" if self.total else f"{self.done:,}"
         line = f"{self.label} {share} {note}"
-        sys.stderr.write("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1])
-        sys.stderr.flush()
+        say("\r\x1b[K" + line[: shutil.get_terminal_size().columns - 1], end="")
 
     def __enter__(self):
         self.advance(0)
@@ -43,5 +51,4 @@ class Progress:
 
     def __exit__(self, *error):
         if self.visible:
-            sys.stderr.write("\r\x1b[K")
-            sys.stderr.flush()
+            say("\r\x1b[K", end="")

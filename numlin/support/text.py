@@ -1,4 +1,4 @@
-"""Tables for the terminal."""
+"""Text for the terminal."""
 
 
 def table(header, rows):
@@ -10,3 +10,8 @@ def table(header, rows):
         return "  ".join([cells[0].ljust(widths[0]), *rest]).rstrip()
 
     return "\n".join([line(header), line(["-" * width for width in widths]), *map(line, rows)])
+
+
+def printable(text):
+    """`text` on one line, a "?" for what may steer a terminal or cannot be written."""
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))

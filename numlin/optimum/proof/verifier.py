@@ -27,7 +27,9 @@ from fractions import Fraction
 import numpy as np
 
 from numlin.data import idx
+from numlin.support.files import read_whole
 
+LONGEST = 2**23  # bytes of a certificate: 785 weights and multipliers of all digits Python prints
 ENTRIES = set(
     "kind digits images labels eps value decimal weights bias scale multipliers multipliers_scale "
     "below sha256".split()
@@ -50,10 +52,12 @@ def verify(certificate, images, labels):
     ------
     CertificateError
         At the first claim that is not true.
+    ValueError
+        The file is longer than a certificate, or no file.
     """
+    content = read_whole(certificate, LONGEST)
     try:
-        with open(certificate, encoding="utf-8") as file:
-            claim = json.load(file, object_pairs_hook=_each_key_once)
+        claim = json.loads(content.decode(), object_pairs_hook=_each_key_once)
         _check_digest(claim)
         _check_form(claim)
         X, y = _samples(claim, idx.read(images), idx.read(labels))
