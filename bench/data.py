@@ -9,6 +9,7 @@ from numlin.data import datasets
 from numlin.kernels import NOTHING_AHEAD
 from numlin.sgd import Training, epoch_order, fit
 from numlin.support import arguments
+from numlin.support.progress import say
 
 BATCH = 100
 BLOCK = 1024  # rows of a shuffled block, 0.8 MB of raw pixels: second-level caches hold one
@@ -33,9 +34,23 @@ class Data(NamedTuple):
         return self.pixels if storage == "uint8" else arguments.pixels(self.pixels, storage)
 
 
+def find(data_dir=None):
+    """MNIST, or what the folder holds; where neither can be had the synthetic strokes, and so said.
+
+    Every result carries the name.
+    """
+    try:
+        return datasets.find("auto", data_dir)
+    except datasets.DatasetError as error:
+        if data_dir is not None:
+            raise
+        say(f"synthetic digits are timed: {error}")
+        return datasets.find("synthetic")
+
+
 def load(data_dir=None):
-    """Digits 0 and 1 of MNIST, or of the synthetic strokes where there is no MNIST."""
-    source = datasets.find("auto", data_dir)
+    """Digits 0 and 1 of `find`."""
+    source = find(data_dir)
     train, test = (datasets.load(part, dtype="uint8", source=source) for part in ("train", "test"))
     return of(source.name, *train, *test)
 

@@ -156,10 +156,11 @@ def _radii(w, b, X, y, ball, engine):
 
 def _attack(w, b, X, y, eps, ball):
     """`attack` of arguments that are known to be good."""
-    X_adv = X + ball.delta(w, X, y, eps)
-    if ball.bounds:
-        X_adv = np.clip(X_adv, *ball.bounds)
-    return Attack(X_adv, is_error(y * score(w, b, X_adv)))
+    with np.errstate(over="ignore"):  # an infinite score is as wrong as any
+        X_adv = X + ball.delta(w, X, y, eps)
+        if ball.bounds:
+            X_adv = np.clip(X_adv, *ball.bounds)
+        return Attack(X_adv, is_error(y * score(w, b, X_adv)))
 
 
 def _checked(w, b, X, y):

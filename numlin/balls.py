@@ -103,9 +103,10 @@ class Ball:
     def __post_init__(self):
         check_choice("norm", self.norm, NORMS)
         if self.bounds is not None:
-            pair = isinstance(self.bounds, tuple) and len(self.bounds) == 2
+            pair = isinstance(self.bounds, tuple | list) and len(self.bounds) == 2
             if not pair or not self.bounds[0] < self.bounds[1]:
                 raise ValueError(f"bounds: found {self.bounds!r}, expected (low, high), low < high")
+            object.__setattr__(self, "bounds", tuple(self.bounds))  # a list cannot be hashed
 
     @property
     def name(self):

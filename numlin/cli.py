@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import numlin
 from numlin.commands import COMMANDS
@@ -29,9 +30,8 @@ def run():
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
     sys.stdout.reconfigure(errors="backslashreplace")
     sys.stdout = _Output(sys.stdout)
-    handle_signals()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    sys.exit(main())
+    sys.exit(main(loaded=handle_signals))
 
 
 def handle_signals():
@@ -41,8 +41,10 @@ def handle_signals():
             signal.signal(number, signal.default_int_handler)
 
 
-def main(argv=None):
+def main(argv=None, loaded=lambda: None):
     """Run the command in `argv` (default: the process's own) and return its exit code.
+
+    `loaded` is called when the command's modules are there, before it begins.
 
     A mistake of the user's, or a full disk, is one line on standard error and exit code 2, Ctrl-C
     is 130. Who reads the output may leave: 141 if the command could not end, else its own code.
@@ -50,10 +52,13 @@ def main(argv=None):
     code = 141
     try:
         options = parse(sys.argv[1:] if argv is None else argv)
+        loaded()
         code = options.run(options) or 0
         sys.stdout.flush()
     except BrokenPipeError:
         pass
+    except SystemExit as left:  # of argparse: --help, --version, a wrong option
+        code = left.code
     except (ValueError, ArithmeticError, OSError, MemoryError) as error:
         say(f"numlin: error: {_one_line(error)}")
         code = 2
@@ -105,6 +110,10 @@ def parse(argv):
 
 
 def _one_line(error):
+    if isinstance(error, NotADirectoryError | FileExistsError) and error.filename:
+        for parent in Path(os.fsdecode(error.filename)).parents:
+            if parent.is_file():
+                return printable(f"{parent}: not a folder")
     if isinstance(error, OSError) and error.filename:
         return printable(f"{error.filename}: {error.strerror}")
     return printable(str(error)) or "out of memory"

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import warnings
 import zipfile
 from dataclasses import asdict, dataclass, fields
 
@@ -34,6 +35,9 @@ class LinearClassifier(sgd.Training):
         Running averages over each epoch.
     trained_on_ : dict
         What it was trained on.
+    n_features_in_, feature_names_in_ : int, (n_features,)
+        The names only after a fit to a table whose columns all have one: they are then compared
+        with those of every other table.
 
     Examples
     --------
@@ -47,10 +51,19 @@ class LinearClassifier(sgd.Training):
     def fit(self, X, y, callbacks=(), trained_on=None):
         """Train on `X` (n_samples, n_features) and labels `y` (n_samples,) of any two values.
 
-        `trained_on`, a dict of JSON values, is remembered and saved with the model.
+        `X` is an array or a table of numbers; only uint8 counts as x / 255, all else as it is, and
+        `eps` is in its units. `trained_on`, a dict of JSON values, is remembered and saved with
+        the model.
         """
-        X, (classes, signs) = np.asarray(X), check_classes(y)
+        names, X, (classes, signs) = _column_names(X), check_inputs(X), check_classes(y)
         result = sgd.fit(X, signs, self, callbacks)
+        if self.eps and X.dtype != np.uint8 and not (X.min() >= 0 and X.max() <= 1):
+            text = "X leaves [0, 1]: eps is in the units of X, whatever they are"
+            warnings.warn(text, stacklevel=2)
+        if hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
+        if names is not None:
+            self.feature_names_in_ = names
         self.classes_, self.coef_ = classes, result.w[None, :]
         self.intercept_ = np.array([result.b], result.w.dtype)
         self.losses_, self.errors_ = result.losses, result.errors
@@ -76,9 +89,32 @@ class LinearClassifier(sgd.Training):
         """Bias, a float."""
         return float(self._fitted("intercept_")[0])
 
+    @property
+    def n_features_in_(self):
+        """How many features it was trained on; there is no such attribute before that."""
+        return self.coef_.shape[1]
+
+    def __sklearn_is_fitted__(self):
+        return hasattr(self, "coef_")
+
+    def __sklearn_tags__(self):
+        """What scikit-learn wants to know; it alone calls this, so it is imported here alone."""
+        from sklearn.utils import ClassifierTags, InputTags, Tags, TargetTags
+
+        return Tags(
+            estimator_type="classifier",
+            target_tags=TargetTags(required=True),
+            classifier_tags=ClassifierTags(multi_class=False),
+            input_tags=InputTags(),
+        )
+
     def decision_function(self, X):
         """Scores w.x + b of `X` (n_samples, n_features); uint8 pixels count as x / 255."""
         w = self.w
+        names, own = _column_names(X), getattr(self, "feature_names_in_", None)
+        if names is not None and own is not None and list(names) != list(own):
+            found, expected = (f"{', '.join(columns[:5])}, ..." for columns in (names, own))
+            raise ValueError(f"X: found columns {found} expected those of fit, {expected}")
         X = check_inputs(X, len(w))
         return score(w, self.b, pixels(X, np.float64))
 
@@ -90,6 +126,7 @@ class LinearClassifier(sgd.Training):
     def score(self, X, y):
         """Accuracy on `X` (n_samples, n_features) and labels `y`; a score of 0 is an error."""
         scores, y = self.decision_function(X), np.asarray(y)
+        y = np.array(y.tolist()) if y.dtype.kind in "OT" else y  # objects: strings or numbers
         if y.shape != scores.shape or not np.isin(y, self.classes_).all():
             raise ValueError(
                 f"y: expected {len(scores)} labels out of {self.classes_.tolist()}, "
@@ -119,6 +156,8 @@ class LinearClassifier(sgd.Training):
             "training": asdict(self),
             "trained_on": self._fitted("trained_on_"),
         }
+        if hasattr(self, "feature_names_in_"):
+            about["feature_names"] = list(self.feature_names_in_)
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         text = json.dumps(about, default=lambda scalar: scalar.item())
         with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -135,10 +174,17 @@ class LinearClassifier(sgd.Training):
                 about = json.loads(str(_member(archive, "about")))
                 arrays = {name: _member(archive, name) for name in _ARRAYS}
             if about["format"] != FORMAT:
-                raise ValueError(f"format is {about['format']!r}, expected {FORMAT!r}")
+                raise ValueError(
+                    f"its format is {about['format']!r} of numlin {about.get('numlin')}, expected "
+                    f"{FORMAT!r}; this is numlin {numlin.__version__}"
+                )
+            _check_fields("", about, *_ABOUT, optional={"feature_names"})
+            _check_fields("training: ", about["training"], *(field.name for field in fields(cls)))
             model = cls(**about["training"])
             model.validate()
             model.trained_on_ = dict(about["trained_on"])
+            if "feature_names" in about:
+                model.feature_names_in_ = np.array(about["feature_names"], object)
         except Exception as error:  # a file from anywhere: zipfile, json and NumPy raise any kind
             raise ValueError(f"{path}: not a model saved by numlin ({error})") from None
         n_features, n_epochs = arrays["coef_"].size, arrays["losses_"].size
@@ -161,7 +207,25 @@ class LinearClassifier(sgd.Training):
         return getattr(self, name)
 
 
+_ABOUT = ("format", "numlin", "training", "trained_on")
 _ARRAYS = ("coef_", "intercept_", "classes_", "losses_", "errors_")
+
+
+def _check_fields(where, found, *expected, optional=()):
+    """Raise ValueError unless the dict `found` has the `expected` fields and no unknown one."""
+    missing, unknown = [set(expected) - set(found), set(found) - {*expected, *optional}]
+    for what, names in (("lacks the field", missing), ("has the unknown field", unknown)):
+        if names:
+            version = numlin.__version__
+            raise ValueError(f"{where}it {what} {min(names)!r}; this is numlin {version}")
+
+
+def _column_names(X):
+    """The names of the columns of a table `X` (n_samples, n_features) if all are strings."""
+    names = getattr(X, "columns", None)
+    if names is not None and len(names) and all(isinstance(name, str) for name in names):
+        return np.array(list(names), object)
+    return None
 
 
 def _member(archive, name):

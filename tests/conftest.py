@@ -18,7 +18,7 @@ needs_jit = pytest.mark.skipif(
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
     """Every test's user cache is a new empty folder, never the user's own."""
-    before = datasets.mnist_folder()
+    before = datasets.data_folder()
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("cache")
         patch.setenv("XDG_CACHE_HOME", str(folder))

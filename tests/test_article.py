@@ -77,10 +77,14 @@ def test_box_curves_and_training_errors_are_those_of_the_images_themselves(
 def test_no_model_is_below_the_bound_and_the_optima_meet_it(synthetic):
     for run in synthetic.runs.values():
         assert run.gap >= 0
-    for run in synthetic.optima.values():
+    for name, run in synthetic.optima.items():
         assert 0 <= run.gap <= 1e-9 * run.train_loss
         article_run = synthetic.runs[f"robust-{run.model.eps}"]
-        assert article_run.lower_bound == run.lower_bound < article_run.train_loss
+        if name.startswith("optimum"):
+            assert article_run.lower_bound == run.lower_bound < article_run.train_loss
+        else:
+            assert run.model.ball == "linf-box"
+            assert run.train_loss < synthetic.optima[f"optimum-{run.model.eps}"].train_loss
 
 
 def test_everything_is_recorded(synthetic):
@@ -152,6 +156,11 @@ def test_on_mnist_the_optima_are_the_known_minima_and_withstand_more(on_mnist):
         assert run.train_loss == pytest.approx(least, abs=1e-10)
         assert np.count_nonzero(run.model.w) == n_pixels
         assert run.robust_error(eps) < on_mnist.runs[f"robust-{eps}"].robust_error(eps)
+    for eps, least in {0.1: 0.0093649961, 0.2: 0.0555141095, 0.3: 0.1079949375}.items():
+        assert on_mnist.optima[f"boxed-{eps}"].train_loss == pytest.approx(least, abs=1e-10)
+    free, boxed = on_mnist.optima["optimum-0.2"], on_mnist.optima["boxed-0.2"]
+    assert boxed.test_error < free.test_error / 3  # what the impossible adversary costs
+    assert boxed.robust_error(0.2, box=True) < free.robust_error(0.2, box=True)
 
 
 @needs_jit

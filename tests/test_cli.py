@@ -1,7 +1,10 @@
 """The command line as a person meets it: in a process of its own, or with one line of trouble."""
 
+import contextlib
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
 
@@ -14,6 +17,9 @@ from numlin.attacks import attack
 from numlin.commands import COMMANDS
 from numlin.data import datasets
 from numlin.model import LinearClassifier
+from numlin.support import text
+
+TWO = ["--data", "synthetic", "--digits", "0", "1"]
 
 
 def run(*arguments, **changes):
@@ -156,15 +162,16 @@ def test_train_evaluate_and_attack_work_on_one_file(strokes_source, tmp_path):
             ".: found a folder, expected a file to write",
         ),
         (["train", "--data", "synthetic", "--n-epochs", "1000000000000"], "Unable to allocate"),
-        (["data", "--data-dir", "MODEL"], "found a file, expected a folder of MNIST's"),
+        (["data", "--data-dir", "MODEL"], "MODEL: expected an .npz of x_train, y_train, x_test, y"),
+        (["data", "--data", "mnist", "--data-dir", "MODEL"], "MODEL: expected an .npz of x_train"),
         (
             ["train", "--data", "synthetic", "--eps", "-1"],
             "eps: found -1.0, expected a finite number",
         ),
         (["evaluate", "missing.npz", "--data", "synthetic"], "missing.npz: No such file"),
-        (["evaluate", "MODEL", "--data", "synthetic", "--eps", "nan"], "eps: found nan"),
-        (["attack", "MODEL", "--data", "synthetic", "--eps", "-0.5"], "eps: found -0.5"),
-        (["attack", "MODEL", "--data", "synthetic", "--out", "MODEL/x.npz"], "MODEL"),
+        (["evaluate", "MODEL", *TWO, "--eps", "nan"], "eps: found nan"),
+        (["attack", "MODEL", *TWO, "--eps", "-0.5"], "eps: found -0.5"),
+        (["attack", "MODEL", *TWO, "--out", "MODEL/x.npz"], "MODEL: not a folder"),
         (["reproduce", "--data", "synthetic", "--out", "MODEL"], "found a file, expected a folder"),
     ],
 )
@@ -177,14 +184,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(strokes_source, saved, capsys, ar
 
 
 def test_a_wrong_option_is_argparse_exit_code_2(capsys):
-    with pytest.raises(SystemExit) as exit:
-        cli.main(["reproduce", "--data", "imagenet"])
-    assert exit.value.code == 2 and "imagenet" in capsys.readouterr().err
+    assert cli.main(["reproduce", "--data", "imagenet"]) == 2
+    assert "imagenet" in capsys.readouterr().err
 
 
 def test_a_model_of_other_images_is_refused(strokes_source, small_model, tmp_path, capsys):
     small_model.save(tmp_path / "small.npz")
-    assert cli.main(["evaluate", str(tmp_path / "small.npz"), "--data", "synthetic"]) == 2
+    assert cli.main(["evaluate", str(tmp_path / "small.npz"), *TWO]) == 2
     assert "images: found 784 features, expected 12" in capsys.readouterr().err
 
 
@@ -225,7 +231,10 @@ def test_without_data_and_network_reproduce_says_loudly_that_it_is_synthetic(
 def test_data_lists_the_four_files(mnist, capsys):
     folder = mnist.paths["train-images"].parent
     assert cli.main(["data", "--data-dir", str(folder)]) == 0
-    assert capsys.readouterr().out.count("is MNIST's") == 4
+    printed = capsys.readouterr().out
+    assert f"MNIST in {folder}" in printed and printed.count(" x 28 x 28") == 2
+    assert cli.main(["data", "--data", "mnist", "--data-dir", str(folder)]) == 0
+    assert capsys.readouterr().out == printed
 
 
 def test_trained_on_that_names_no_digits_is_refused_with_the_file(
@@ -294,3 +303,162 @@ def test_a_path_given_to_verify_that_is_no_certificate_is_not_waited_for(
     ):
         assert cli.main(["verify", str(path), "--data", "synthetic"]) == 2
         assert f"{path}: {found}" in capsys.readouterr().err
+
+
+def test_a_model_is_evaluated_on_its_own_labels(strokes_source, tmp_path, capsys):
+    model, synthetic = str(tmp_path / "m.npz"), ["--data", "synthetic"]
+    few = ["--engine", "numpy", "--n-epochs", "2"]
+    assert cli.main(["train", *synthetic, *few, "--digits", "3", "8", "--out", model]) == 0
+    capsys.readouterr()
+    assert cli.main(["evaluate", model, *synthetic]) == 0
+    own, complaint = capsys.readouterr()
+    assert "3 against 8" in own and complaint == ""
+    assert cli.main(["evaluate", model, *synthetic, "--digits", "8", "3"]) == 0
+    assert capsys.readouterr() == (own, "")
+    assert cli.main(["evaluate", model, *synthetic, "--digits", "0", "1"]) == 0
+    assert "3 against 8, used on SYNTHETIC" in capsys.readouterr().err
+
+
+def test_a_model_that_knows_no_labels_needs_them(strokes_source, saved, capsys):
+    assert cli.main(["evaluate", str(saved), "--data", "synthetic"]) == 2
+    assert "does not name its two labels: --digits A B" in capsys.readouterr().err
+
+
+def test_train_says_what_it_replaces_and_when_guessing_were_better(
+    strokes_source, tmp_path, capsys
+):
+    out = tmp_path / "m.npz"
+    arguments = ["train", "--data", "synthetic", "--engine", "numpy", "--out", str(out)]
+    assert cli.main(arguments) == 0
+    first = capsys.readouterr()
+    assert "replaced" not in first.out and first.err == ""
+    assert cli.main([*arguments, "--learning-rate", "1e-9", "--n-epochs", "1"]) == 0
+    second = capsys.readouterr()
+    assert "replaced" in second.out
+    wrong, guess = re.findall(r"([\d.]+)%", second.err)
+    assert float(wrong) >= float(guess) and "one answer for all" in second.err
+
+
+def test_a_home_directory_is_expanded_and_an_empty_path_refused(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert cli.parse(["train", "--data-dir=~/x", "--out=~/y"]).data_dir == tmp_path / "x"
+    assert datasets.data_folder("~/x") == tmp_path / "x"
+    monkeypatch.setenv("NUMLIN_DATA", "~/z")
+    assert datasets.data_folder() == tmp_path / "z"
+    monkeypatch.delenv("NUMLIN_DATA")
+    monkeypatch.setenv("XDG_CACHE_HOME", "~/c")
+    assert datasets.data_folder() == tmp_path / "c/numlin/mnist"
+    for option in ("--data-dir", "--out"):
+        assert cli.main(["reproduce", option, ""]) == 2
+        assert "found an empty path" in capsys.readouterr().err
+    assert cli.main(["train", "--out", "a/" * 1500]) == 2
+    assert "found 1500 folders in one another" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["reproduce", "--out"],
+        ["figures", "--out"],
+        ["train", "--out"],
+        ["attack", "MODEL", "--out"],
+        ["optimum", "--certificate"],
+        ["optimum", "--path", "0:0:1", "--out"],
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_the_work(arguments, saved, capsys, monkeypatch):
+    monkeypatch.setattr(datasets, "load", None)
+    arguments = [str(saved) if a == "MODEL" else a for a in arguments]
+    assert cli.main([*arguments, str(saved / "x/y"), *TWO]) == 2
+    assert capsys.readouterr().err == f"numlin: error: {saved}: not a folder\n"
+
+
+def test_tables_turn_over_where_the_terminal_is_narrow(monkeypatch):
+    header, rows = ["name", *"abcdefgh"], [["one", *"12345678"], ["two", *"abcdefgh"]]
+    wide = text.table(header, rows)
+    assert wide.splitlines()[2] == "one   1  2  3  4  5  6  7  8"
+    monkeypatch.setattr(text, "room", lambda: 20)
+    assert [line.split() for line in text.table(header, rows).splitlines()] == [
+        ["name", "one", "two"],
+        ["----", "---", "---"],
+        *([name, first, second] for name, first, second in zip("abcdefgh", "12345678", "abcdefgh")),
+    ]
+    monkeypatch.setattr(text, "room", lambda: 12)
+    first, second = text.table(header, rows).split("\n\n")
+    assert first.splitlines()[0] == "name  one" and second.splitlines()[0] == "name  two"
+
+
+def test_reproduce_fits_80_columns_of_a_terminal(strokes_source, tmp_path):
+    pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
+    outer, inner = pty.openpty()
+    command = "reproduce --data synthetic --engine numpy --no-figures --out".split()
+    done = subprocess.Popen(
+        [sys.executable, "-m", "numlin", *command, str(tmp_path / "o")],
+        stdout=inner,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "COLUMNS": "80"},
+    )
+    os.close(inner)
+    printed = b""
+    with contextlib.suppress(OSError):  # Linux: the end of a terminal is an error
+        while chunk := os.read(outer, 4096):
+            printed += chunk
+    os.close(outer)
+    assert done.wait() == 0
+    lines = printed.decode().splitlines()
+    table = lines[: next(k for k, line in enumerate(lines) if line.startswith("Written"))]
+    assert max(map(len, table)) <= 80 and sum(line.startswith("box 0.3") for line in lines) == 2
+    assert any(line.startswith("Open ") and "report.html" in line for line in lines)
+
+
+def test_help_of_train_says_what_every_field_means():
+    code, out, _ = run("train", "--help", COLUMNS="200")
+    words = " ".join(out.split())
+    for part in ('"hinge", "squared-hinge" or "logistic"', "Radius of the perturbation ball"):
+        assert code == 0 and part in words
+
+
+def test_an_eps_beyond_all_floats_fools_everything_without_a_warning(strokes_source, saved, capsys):
+    balls = ["linf", "l2", "l1", "linf-box"]
+    assert cli.main(["attack", str(saved), *TWO, "--eps", "1e308", "--ball", *balls]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1:4] == ["100.00%"] * 3
+
+
+@pytest.mark.parametrize(
+    "content, what",
+    [
+        (os.urandom(100_000), "not JSON"),
+        (b'{"a": 1}', "JSON of another kind"),
+        (b"[1, 2]", "JSON of another kind"),
+        (b"3", "JSON of another kind"),
+    ],
+)
+def test_what_is_no_certificate_is_called_that_in_a_line(
+    strokes_source, tmp_path, capsys, content, what
+):
+    (tmp_path / "file").write_bytes(content)
+    assert cli.main(["verify", str(tmp_path / "file"), "--data", "synthetic"]) == 2
+    line = f"numlin: error: {tmp_path}/file: not a certificate, it is {what}\n"
+    assert capsys.readouterr().err == line
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_that_leaves_and_a_full_disk_are_met_quietly(unbuffered):
+    command = f"{sys.executable} -m numlin figures --list"
+    env = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    for end, code in (("| true", (0, 141)), ("> /dev/full", (2,))):
+        if end != "| true" and not os.path.exists("/dev/full"):
+            continue
+        shell = ["bash", "-c", f"{command} {end}; exit ${{PIPESTATUS[0]}}"]
+        done = subprocess.run(shell, capture_output=True, text=True, env=env)
+        assert done.returncode in code and "Traceback" not in done.stderr
+        assert done.stderr.count("\n") == (end != "| true")
+
+
+def test_an_interrupt_while_modules_load_is_quiet():
+    code = "import os, signal\nclass Finder:\n  def find_spec(self, name, *rest):\n"
+    code += "    if name == 'numpy': os.kill(os.getpid(), signal.SIGINT)\n"
+    code += "import sys; sys.meta_path.insert(0, Finder()); sys.argv = ['numlin', 'data']\n"
+    code += "from numlin.__main__ import run; run()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGINT and done.stderr == ""

@@ -412,22 +412,26 @@ def test_morphs_end_on_the_boundary(drawn, hard):
 
 
 def test_article_and_optimum_stand_above_each_other_with_their_numbers(drawn, hard):
-    panels = drawn["article-and-optimum"].axes[:6]
+    panels = drawn["article-and-optimum"].axes[:9]
     models = [*list(hard.runs.items())[1:], *hard.optima.items()]
     for axes, (name, run) in zip(panels, models, strict=True):
         assert np.array_equal(axes.images[0].get_array().ravel(), run.model.w)
-        loss, error, _ = axes.get_xlabel().splitlines()
+        loss, error, clean, _ = axes.get_xlabel().splitlines()
         assert loss == f"loss {run.train_loss:.4f}"
-        assert error == f"error {np.mean(run.radius <= float(name[-3:])):.2%}"
+        radius = run.radius_box if name.startswith("boxed") else run.radius
+        robust = f"{np.mean(radius <= float(name[-3:])):.2%}"
+        assert error == f"error {robust}"
+        assert clean == f"clean error {np.mean(run.radius == 0):.2%}"
 
 
 def test_optimum_curves_are_those_of_the_attacked_images(drawn, hard):
-    (axes,) = drawn["optimum-accuracy-curves"].axes
-    thick = [line for line in axes.lines if line.get_linewidth() == 3]
-    for line, run in zip(thick, hard.optima.values(), strict=True):
+    panels = drawn["optimum-accuracy-curves"].axes
+    thick = [line for axes in panels for line in axes.lines if line.get_linewidth() == 3]
+    for line, (name, run) in zip(thick, hard.optima.items(), strict=True):
         eps, accuracy = line.get_xydata().T
         for k in range(0, 101, 10):
             X_adv = hard.X_test - hard.y_test[:, None] * eps[k] * np.sign(run.model.w)
+            X_adv = np.clip(X_adv, 0, 1) if name.startswith("boxed") else X_adv
             attacked = np.mean(hard.y_test * scores(run, X_adv) > 0)
             # An optimum has few weights, so an image may lie on the boundary but for rounding.
             assert accuracy[k] == pytest.approx(attacked, abs=1.01 / 60)
@@ -445,21 +449,19 @@ def test_typical_images_are_of_either_digit_from_the_nearest_to_the_farthest(eas
 def test_price_figures_show_the_optima_and_say_where_robustness_starts_to_cost(blobs):
     X, y = blobs
     grid = np.linspace(0, 0.4, 9)
-    optima, least = optimum.path(X, y, grid), optimum.margin(X, y)
-    errors = np.array([[np.mean(y * (X @ o.w + o.b) <= 0) for o in optima]] * 2)
-    result = Price({"name": "mnist"}, grid, optima, *errors, least)
-    cost, pixels = (draw(name, result, PRICE_FIGURES) for name in PRICE_FIGURES)
-    assert cost.axes[0].lines[0].get_ydata().tolist() == [each.objective for each in optima]
-    counts = [sum(each.w != 0) for each in optima]
-    assert pixels.axes[0].lines[0].get_ydata().tolist() == counts
-    first = min(k for k in range(9) if grid[k] > least.lower)
-    later = (first + 9) // 2
-    title = pixels.texts[0].get_text().replace("\n", " ")
-    assert title == (
-        f"{counts[first]} pixels carry weight at eps = {grid[first]:g}, "
-        f"{counts[later]} at {grid[later]:g}"
-    )
-    assert cost.texts[0].get_text().startswith("Robustness costs")
+    path, least = optimum.whole_path(X, y, 0.0, 0.4, grid), optimum.margin(X, y)
+    errors = np.zeros((2, 9))
+    result = Price({"name": "mnist", "digits": [0, 1]}, path, grid, *errors, least, 0.39)
+    cost, pixels = (draw(name, result, PRICE_FIGURES) for name in list(PRICE_FIGURES)[:2])
+    line = cost.axes[0].lines[0]
+    assert line.get_xdata()[[0, -1]].tolist() == pytest.approx([path.eps_star, 0.4], abs=1e-12)
+    for eps, value in line.get_xydata()[::7]:
+        assert value == pytest.approx(optimum.minimise(X, y, eps).objective, abs=1e-9)
+    assert cost.axes[0].lines[1].get_xdata().tolist() == [s.low for s in path.segments[1:]]
+    eps, counts = pixels.axes[0].lines[0].get_data()
+    assert counts.tolist() == [path.at(each).n_pixels for each in eps]
+    assert cost.texts[0].get_text().startswith("Robustness costs nothing up to")
+    assert f"{counts.max()} pixels carry weight" in pixels.texts[0].get_text()
 
 
 def test_an_svg_has_its_colours_for_a_dark_screen_and_its_text_as_text(hard, tmp_path):

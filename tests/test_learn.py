@@ -329,7 +329,7 @@ def test_proximal_step_and_lower_bound_of_the_exercises_are_numlins():
             assert moved == pytest.approx(exercise.OWN[name](*args), abs=1e-15)
     exercise = learn.exercise("e13_lower_bound")
     for name, args in exercise.cases():
-        assert exercise.OWN[name](*args).sum() == pytest.approx(lower_bound(*args), abs=1e-13)
+        assert exercise.OWN[name](*args).sum() == pytest.approx(lower_bound(*args), rel=1e-12)
 
 
 @pytest.mark.parametrize("name", RIGHT)

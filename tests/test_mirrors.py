@@ -244,7 +244,7 @@ def use(monkeypatch, *addresses):
 def test_find_downloads_once_into_the_cache(published, monkeypatch, tmp_path):
     use(monkeypatch, published.mirror("right"))
     source = datasets.find("auto")
-    assert source.name == "mnist" and source.note == ""
+    assert source.name == "mnist"
     assert {path.parent for path in source.paths.values()} == {tmp_path / "cache/numlin/mnist"}
     assert source == datasets.find("mnist")
     assert len(published.asked) == 4

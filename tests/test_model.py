@@ -7,6 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
+import numlin
 from numlin.model import FORMAT, LinearClassifier
 from numlin.sgd import DivergenceError, fit
 
@@ -139,7 +140,8 @@ def test_a_missing_file_is_a_missing_file(tmp_path):
         (
             {
                 "about": json.dumps(
-                    {"format": FORMAT, "training": {"engine": "z"}, "trained_on": {}}
+                    {"format": FORMAT, "numlin": "0", "trained_on": {}}
+                    | {"training": LinearClassifier(engine="z").get_params()}
                 )
             },
             "engine: found 'z'",
@@ -296,3 +298,81 @@ def test_a_refit_that_fails_leaves_the_model_as_it_was(blobs):
 def test_a_model_equals_itself_only_and_can_be_a_key(blobs):
     one, other = LinearClassifier(), LinearClassifier()
     assert one == one and one != other and len({one, other}) == 2
+
+
+@pytest.mark.parametrize("dtype", [int, np.int8, np.uint16, bool, object])
+def test_integers_are_the_numbers_that_they_are(rng, dtype):
+    X, y = rng.integers(0, 2, (40, 6)), np.arange(40) % 2
+    X[:, 0] = y
+    model = LinearClassifier(n_epochs=3, engine="numpy")
+    w = model.fit(X.astype(float), y).w
+    assert (model.fit(X.astype(dtype), y).w == w).all()
+    assert (model.fit(X.astype(dtype).tolist(), y.tolist()).w == w).all()
+    assert (model.fit(X.astype(np.uint8), y).w != w).any()
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["b", "a"] * 30, object),
+        np.array(["b", "a"] * 30, np.dtypes.StringDType()),
+        ["b", "a"] * 30,
+        ("b", "a") * 30,
+    ],
+)
+def test_strings_of_any_make_are_labels(blobs, labels):
+    model = LinearClassifier(n_epochs=2, engine="numpy").fit(blobs[0], labels)
+    assert model.classes_.tolist() == ["a", "b"]
+    assert model.score(blobs[0], labels) == np.mean(model.predict(blobs[0]) == list(labels)) > 0.5
+
+
+@pytest.mark.parametrize(
+    "labels, found", [(["a", 1], "int and str"), (["a", None], "NoneType and str")]
+)
+def test_a_mixture_of_labels_is_refused(blobs, labels, found):
+    with pytest.raises(ValueError, match=f"y: found {found}, expected numbers or strings"):
+        LinearClassifier().fit(blobs[0], np.array(labels * 30, object))
+
+
+def test_a_sparse_matrix_is_called_one(blobs):
+    sparse = pytest.importorskip("scipy.sparse", reason="SciPy is not here")
+    for X in (sparse.csr_matrix(blobs[0]), sparse.coo_array(blobs[0])):
+        with pytest.raises(ValueError, match=r"X: found a sparse matrix, .* X.toarray\(\)"):
+            LinearClassifier().fit(X, blobs[1])
+
+
+def test_a_robust_fit_to_values_beyond_0_and_1_warns_of_the_units_of_eps(blobs):
+    X, y = blobs
+    with pytest.warns(UserWarning, match="eps is in the units of X"):
+        LinearClassifier(eps=0.1, n_epochs=1, engine="numpy").fit(3 * X, y)
+    LinearClassifier(n_epochs=1, engine="numpy").fit(3 * X, y)
+    LinearClassifier(eps=0.1, n_epochs=1, engine="numpy").fit(np.uint8(255 * X), y)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (
+            lambda about: about.update(format="numlin linear classifier 2"),
+            "classifier 2' of numlin",
+        ),
+        (
+            lambda about: about.update(mood="good"),
+            "it has the unknown field 'mood'; this is numlin",
+        ),
+        (lambda about: about["training"].update(momentum=1), "unknown field 'momentum'"),
+        (lambda about: about["training"].pop("eps"), "training: it lacks the field 'eps'"),
+        (lambda about: about.pop("trained_on"), "it lacks the field 'trained_on'"),
+    ],
+)
+def test_a_model_file_of_another_version_says_so(small_model, tmp_path, change, message):
+    path = tmp_path / "model.npz"
+    small_model.save(path)
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    about = json.loads(str(arrays["about"]))
+    change(about)
+    write_npz(path, **{**arrays, "about": json.dumps(about)})
+    with pytest.raises(ValueError, match=message) as refused:
+        LinearClassifier.load(path)
+    assert f"numlin {numlin.__version__}" in str(refused.value)

@@ -468,10 +468,7 @@ def test_combinations_that_do_not_exist_are_refused(blobs):
         (lambda X, y: (X[0], y), r"X: found shape \(12,\)"),
         (lambda X, y: (X[:0], y[:0]), r"X: found shape \(0, 12\)"),
         (lambda X, y: (X.astype(str), y), "X: found dtype <U"),
-        (
-            lambda X, y: (X.astype(int), y),
-            "X: found dtype int64, expected floating point, or uint8",
-        ),
+        (lambda X, y: (X.astype(complex), y), "X: found dtype complex128, expected real numbers"),
         (
             lambda X, y: (np.where(np.arange(720).reshape(60, 12) == 25, np.nan, X), y),
             r"X: found nan at index \(2, 1\)",

@@ -84,6 +84,10 @@ def test_a_study_of_two_seeds_has_two_of_everything_and_says_synthetic(
     boxed = rows["standard, attacked in the pixel box"]["error"]
     assert (np.array(boxed) < free).all()
     assert f"{np.median(free):.4f}" in printed
+    for name, found in results["objectives"].items():
+        assert all(0 <= found["lower_bound"] <= value for value in found["objective"])
+        assert found["attained"] == (name == "robust")  # digits 0 and 1 can be separated
+        assert f"{name} {np.median(found['objective']):.6f}, no linear classifier" in printed
 
 
 @pytest.mark.parametrize("arguments", [["--seeds", "0"], ["--seed", "-3"]])

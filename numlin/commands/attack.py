@@ -3,7 +3,14 @@
 import numpy as np
 
 from numlin.attacks import attack
-from numlin.commands.shared import load_model_and_data, load_split, model_options, title
+from numlin.commands.shared import (
+    check_out,
+    load_model_and_data,
+    load_split,
+    model_options,
+    path,
+    title,
+)
 from numlin.support.files import replacing
 from numlin.support.text import table
 
@@ -11,11 +18,13 @@ from numlin.support.text import table
 def options(parser):
     """Declare the options of `numlin attack`."""
     model_options(parser)
-    parser.add_argument("--out", help="write the perturbed images to this .npz file")
+    parser.add_argument("--out", type=path, help="write the perturbed images to this .npz file")
 
 
 def run(options):
     """Attack the test images with a saved model's worst perturbation; keep them if asked."""
+    if options.out:
+        check_out(options.out)
     model, source, digits = load_model_and_data(options)
     X, y = load_split(model, "test", digits, source)
     rows, kept = [], {"y": y}

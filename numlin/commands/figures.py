@@ -2,8 +2,18 @@
 
 from pathlib import Path
 
-from numlin.commands.shared import data_options, find_source, run_options, title
+from numlin.commands.shared import (
+    data_options,
+    find_data,
+    load_model_and_data,
+    load_split,
+    path,
+    run_options,
+    title,
+)
+from numlin.data import datasets
 from numlin.figures import FIGURES, draw, save
+from numlin.figures.own import MODEL_FIGURES, Subject
 from numlin.studies import article
 from numlin.studies.clock import Clock
 from numlin.support.arguments import check_choice
@@ -15,25 +25,43 @@ def options(parser):
     """Declare the options of `numlin figures`."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="default: all")
     parser.add_argument("--list", action="store_true", help="name the figures and stop")
+    parser.add_argument(
+        "--model",
+        type=path,
+        metavar="FILE",
+        help=f"of this model alone, without the article: {', '.join(MODEL_FIGURES)}",
+    )
     data_options(parser)
     run_options(parser, "numlin-figures")
 
 
 def run(options):
     """Draw some or all figures of the article, or list them."""
-    known = list(FIGURES)
+    registry = MODEL_FIGURES if options.model else FIGURES
+    known = list(registry)
     for name in options.names:
         check_choice("figure", name, known)
     names = options.names or known
     if options.list:
         print("\n".join(names))
         return
-    source, out = find_source(options), options.out or Path("numlin-figures")
+    out = options.out or Path("numlin-figures")
+    if options.model:
+        model, source, digits = load_model_and_data(options)
+    else:
+        source, digits = find_data(options)
     with staging(out, keep=True) as folder:
-        result = article.run(source, options.digits or (0, 1), options.seed, options.engine)
-        draw_figures(result, names, folder, options.format)
-    data = result.dataset
-    print(f"{title(data['name'], data['digits'])}: {len(names)} figures in {out}")
+        if options.model:
+            X, y = load_split(model, "test", digits, source)
+            about = datasets.describe(source, digits, (), y)
+            result = Subject(about, model.w, model.b, X, y)
+            for name in names:
+                save(draw(name, result, registry), folder / f"{name}.{options.format}")
+        else:
+            result = article.run(source, digits, options.seed, options.engine)
+            draw_figures(result, names, folder, options.format)
+    many = "figure" if len(names) == 1 else "figures"
+    print(f"{title(source.name, digits)}: {len(names)} {many} in {out}")
 
 
 def draw_figures(result, names, folder, suffix):

@@ -16,6 +16,7 @@ valid here.
 """
 
 import gzip
+import hashlib
 import itertools
 import math
 import os
@@ -88,6 +89,13 @@ def read(source):
         return _read_stream(stream, name, on_disk=True)
 
 
+def shape(path):
+    """The shape that the header of an IDX file, plain or packed, states; IdxError as in `read`."""
+    name = os.fsdecode(path)
+    with open(path, "rb") as stream:
+        return _start(name, stream)[1]
+
+
 def write(path, array, compress=False):
     """Write an array as an IDX file, whole or not at all.
 
@@ -114,8 +122,7 @@ def write(path, array, compress=False):
         raise IdxError(os.fsdecode(path), "dtype", array.dtype, f"one of {known} (see astype)")
     if max(array.shape, default=0) > MAX_SIZE:
         raise IdxError(os.fsdecode(path), "dimensions", array.shape, f"sizes up to {MAX_SIZE}")
-    header = struct.pack(f">4B{array.ndim}I", 0, 0, CODES[dtype], array.ndim, *array.shape)
-    items = np.asarray(array, dtype, order="C")
+    header, items = _header(array), np.asarray(array, dtype, order="C")
     with replacing(path) as temporary, open(temporary, "wb") as stream:
         if compress:
             with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
@@ -124,6 +131,14 @@ def write(path, array, compress=False):
         else:
             stream.write(header)
             stream.write(items)
+
+
+def sha256(array):
+    """Hex digest of the plain file that `write` would make of `array`, of any shape."""
+    items = np.asarray(array, array.dtype.newbyteorder(">"), order="C")
+    digest = hashlib.sha256(_header(array))
+    digest.update(items)
+    return digest.hexdigest()
 
 
 def memmap(path):
@@ -158,19 +173,24 @@ def memmap(path):
 
 def _read_stream(stream, name, on_disk=False):
     """The array in `stream`, which, when `on_disk`, is a whole file whose size can be asked for."""
-    chunks = _chunks(stream)
-    start = _fill(bytearray(), chunks, len(GZIP_MAGIC))
-    packed = start.startswith(GZIP_MAGIC)
-    if packed:
-        chunks = _inflate(name, itertools.chain([bytes(start)], chunks))
-        start = bytearray()
-    dtype, shape, data = _read_header(name, start, chunks)
+    dtype, shape, data, chunks, packed = _start(name, stream)
     if on_disk and not packed:
         _check_file_size(name, stream, dtype, shape)
     _fill(data, chunks, _data_size(dtype, shape) + 1)
     _check_length(name, dtype, shape, len(data))
     array = np.ndarray(shape, dtype, buffer=data)
     return array if dtype.isnative else array.byteswap(inplace=True).view(dtype.newbyteorder("="))
+
+
+def _start(name, stream):
+    """What the header says, and how to go on: (dtype, shape, first data, chunks, packed)."""
+    chunks = _chunks(stream)
+    start = _fill(bytearray(), chunks, len(GZIP_MAGIC))
+    packed = start.startswith(GZIP_MAGIC)
+    if packed:
+        chunks = _inflate(name, itertools.chain([bytes(start)], chunks))
+        start = bytearray()
+    return *_read_header(name, start, chunks), chunks, packed
 
 
 def _read_header(name, start, chunks):
@@ -194,6 +214,11 @@ def _read_header(name, start, chunks):
     if _data_size(dtype, (max(size, 1) for size in shape)) > sys.maxsize:  # as NumPy counts
         raise IdxError(name, "dimensions", shape, f"a product of at most {sys.maxsize} bytes")
     return dtype, shape, start[_header_size(shape) :]
+
+
+def _header(array):
+    code = CODES[array.dtype.newbyteorder(">")]
+    return struct.pack(f">4B{array.ndim}I", 0, 0, code, array.ndim, *array.shape)
 
 
 def _header_size(shape):

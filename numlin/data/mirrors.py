@@ -16,6 +16,9 @@ MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
 
+FASHION_MNIST = ("http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",)
+KMNIST = ("http://codh.rois.ac.jp/kmnist/dataset/kmnist/",)
+
 SLOWEST = 20_000
 """Bytes per second below which a mirror counts as stalled."""
 

@@ -6,6 +6,16 @@ matplotlib's settings are as before when one is done.
 """
 
 from numlin.figures import theory, experiment, beyond  # noqa: F401, I001  (in this order)
+from numlin.figures.own import draw_accuracy, draw_attack, draw_morph, draw_radii, draw_weights
 from numlin.figures.style import FIGURES, draw, save
 
-__all__ = ["FIGURES", "draw", "save"]
+__all__ = [
+    "FIGURES",
+    "draw",
+    "draw_accuracy",
+    "draw_attack",
+    "draw_morph",
+    "draw_radii",
+    "draw_weights",
+    "save",
+]

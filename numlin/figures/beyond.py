@@ -8,6 +8,7 @@ from matplotlib.ticker import PercentFormatter
 
 from numlin.attacks import attack, minimal_perturbation, robust_accuracy
 from numlin.balls import LINF, LINF_BOX
+from numlin.figures.own import CROSS, typical
 from numlin.figures.style import (
     COLOURS,
     EPS,
@@ -36,7 +37,6 @@ from numlin.objective import robust_margin, subgradient
 from numlin.studies.article import ATTACK_EPS
 
 DARKER, LIGHTER = "#e69f00", "#8fc7e8"
-CROSS = " \N{BALLOT X}"
 
 
 @figure(
@@ -67,7 +67,7 @@ def weight_trajectories(article):
         alive = [count_strong(w) for w in run.records.snapshots.w]
         counts.plot(np.arange(1, len(alive) + 1), alive, **model_line(name), clip_on=False)
     counts.set_title("weights above 1% of max", fontsize=SMALL)
-    counts.set(xlabel="epoch", ylim=(0, 800))
+    counts.set(xlabel="epoch", ylim=(0, 1.02 * len(ranking)))
     model_legend(drawn, counts)
     left = [count_strong(article.runs[name].model.w) for name in ("regular", "robust-0.2")]
     headline(
@@ -108,9 +108,9 @@ def gradient_terms(article):
         both = -subgradient(w, b, X, y, eps)[0]
         active = np.mean(robust_margin(w, b, X, y, eps) < 1)
         term = -active * eps * np.sign(w)
-        weight_image(row[0], w, GREY)
+        weight_image(row[0], w.reshape(article.shape), GREY)
         for ax, push in zip(row[1:], (both - term, term, both), strict=True):
-            weight_image(ax, push, GREY, limit=2 * active * eps)
+            weight_image(ax, push.reshape(article.shape), GREY, limit=2 * active * eps)
         row[0].set_ylabel(f"{moment}\n{active:.0%} active", fontsize=SMALL)
         shares.append(active)
     weight_bar(drawn, axes, "towards", article.dataset["digits"])
@@ -183,7 +183,7 @@ def free_and_boxed_attack(article):
         rows += [attack(model.w, model.b, X, y, BOX_EPS, ball).X_adv for ball in (LINF, LINF_BOX)]
         scores += [moved @ model.w + model.b for moved in rows[-2:]]
         names += [(name, "any value"), (name, "in [0, 1]")]
-    cells = np.reshape(rows, (len(rows), len(y), 28, 28))
+    cells = np.reshape(rows, (len(rows), len(y), *article.shape))
     ink = colormaps[INK].with_extremes(under=LIGHTER, over=DARKER)
     x, lower = mosaic(axes, cells, cmap=ink, vmin=0, vmax=1)
     axes.text(-8, 14, "unperturbed", ha="right", va="center")
@@ -219,13 +219,13 @@ def morph_to_boundary(article):
     X, y = article.X_test[chosen], article.y_test[chosen]
     way = np.linspace(0, 1, 3)
     columns = [0, 1, 2, 4, 5, 6]
-    cells, notes = np.full((len(article.runs), 7, 28, 28), np.nan), []
+    cells, notes = np.full((len(article.runs), 7, *article.shape), np.nan), []
     for row, run in enumerate(article.runs.values()):
         w, b = run.model.w, run.model.b
         delta, radius = minimal_perturbation(w, b, X, y, LINF)
         eps = np.outer(radius, way)
         images = X[:, None] + way[:, None] * delta[:, None]
-        cells[row, columns] = stretch(images, eps[..., None]).reshape(6, 28, 28)
+        cells[row, columns] = stretch(images, eps[..., None]).reshape(6, *article.shape)
         notes.append(zip(columns, eps.ravel(), (images @ w + b).ravel(), strict=True))
     x, lower = mosaic(axes, cells, below=19, cmap=INK, vmin=0, vmax=1)
     for at, name, row_notes in zip(lower, article.runs, notes, strict=True):
@@ -240,29 +240,37 @@ def morph_to_boundary(article):
 
 
 @figure(
-    "Three robust models trained with the article's protocol (above) and the proven global minimum "
-    "of the same objective (below). Ten epochs stop far short of it: at the optimum fewer pixels "
+    "Three robust models trained with the article's protocol (above), the proven global minimum "
+    "of the same objective (middle), and that of training against the adversary who keeps all "
+    "pixels between 0 and 1 (below). Ten epochs stop far short of the minimum: there fewer pixels "
     "carry weight, and on MNIST fewer test images are lost at the eps that the model is made for. "
-    "Loss: on the training images. Error: share of test images that an attack of that eps fools. "
-    "Weights: those above 1% of the largest."
+    "Loss: on the training images. Error: share of test images that an attack of that eps fools, "
+    "below one in the box; clean error: of those that are wrong without one. Weights: those above "
+    "1% of the largest."
 )
 def article_and_optimum(article):
-    """Weights, training loss and robust error of the article's models and of the optima."""
-    drawn, axes = new_figure(2, len(article.optima), 5.6)
+    """Weights, training loss and errors of the article's models and of the optima."""
+    drawn, axes = new_figure(3, len(article.optima) // 2, 8.6)
     robust = [run for run in article.runs.values() if run.model.eps > 0]
-    rows = (("article's protocol", robust), ("global minimum", article.optima.values()))
+    optima, boxed = (
+        [run for run in article.optima.values() if run.model.ball == ball.name]
+        for ball in (LINF, LINF_BOX)
+    )
+    rows = (("article's protocol", robust), ("global minimum", optima), ("minimum in box", boxed))
     for row, (origin, runs) in zip(axes, rows, strict=True):
         for ax, run in zip(row, runs, strict=True):
             name = f"robust-{run.model.eps}"
-            weight_image(ax, run.model.w, COLOURS[name])
+            weight_image(ax, run.model.w.reshape(article.shape), COLOURS[name])
+            robust_error = run.robust_error(run.model.eps, box=run.model.ball == "linf-box")
             ax.set_xlabel(
                 f"loss {run.train_loss:.4f}\n"
-                f"error {run.robust_error(run.model.eps):.2%}\n"
+                f"error {robust_error:.2%}\n"
+                f"clean error {run.test_error:.2%}\n"
                 f"{count_strong(run.model.w)} weights",
                 fontsize=SMALL,
                 linespacing=1.4,
             )
-            if origin != "global minimum":
+            if origin == "article's protocol":
                 ax.set_title(model_label(name))
         row[0].set_ylabel(origin)
     weight_bar(drawn, axes, "votes for", article.dataset["digits"])
@@ -273,38 +281,43 @@ def article_and_optimum(article):
 
 
 @figure(
-    "Accuracy on the test images under free l-inf attacks: the article's models (thin) and the "
-    "global minima of the same objectives (thick). The markers stand at the eps in the objective."
+    "Accuracy on the test images under l-inf attacks, free (left) and with all pixels kept between "
+    "0 and 1 (right): the article's models (thin) and the global minima of the objective with the "
+    "same adversary (thick). The markers stand at the eps in the objective."
 )
 def optimum_accuracy_curves(article):
-    """Accuracy against attack eps, the article's robust models beside the optima."""
-    drawn, axes = new_figure(height=4.6)
-    for name, run in article.runs.items():
-        look = model_line(name) | {"linewidth": 1.0, "marker": None}
-        axes.plot(ATTACK_EPS, robust_accuracy(run.radius, ATTACK_EPS), **look)
-    for run in article.optima.values():
-        eps, name = run.model.eps, f"robust-{run.model.eps}"
-        label = f"optimum, {EPS} = {eps}"
-        look = model_line(name) | {"linewidth": 3.0, "marker": None, "label": label}
-        axes.plot(ATTACK_EPS, robust_accuracy(run.radius, ATTACK_EPS), **look)
-        axes.plot(
-            eps,
-            robust_accuracy(run.radius, eps),
-            MARKERS[name],
-            color=COLOURS[name],
-            ms=9,
-            mec="black",
-            zorder=3,
-            clip_on=False,
+    """Accuracy against attack eps, free and boxed, the article's models beside the optima."""
+    drawn, panels = new_figure(1, 2, 4.6, sharey=True)
+    for axes, ball, box in zip(panels, ("linf", "linf-box"), (False, True), strict=True):
+        for name, run in article.runs.items():
+            look = model_line(name) | {"linewidth": 1.0, "marker": None}
+            axes.plot(ATTACK_EPS, 1 - run.robust_error(ATTACK_EPS, box), **look)
+        for run in article.optima.values():
+            if run.model.ball != ball:
+                continue
+            eps, name = run.model.eps, f"robust-{run.model.eps}"
+            label = f"optimum, {EPS} = {eps}"
+            look = model_line(name) | {"linewidth": 3.0, "marker": None, "label": label}
+            axes.plot(ATTACK_EPS, 1 - run.robust_error(ATTACK_EPS, box), **look)
+            axes.plot(
+                eps,
+                1 - run.robust_error(eps, box),
+                MARKERS[name],
+                color=COLOURS[name],
+                ms=9,
+                mec="black",
+                zorder=3,
+                clip_on=False,
+            )
+        axes.set(
+            title="attacks in the pixel box" if box else "free attacks",
+            xlabel=f"attack strength {EPS}",
+            xlim=(0, 0.5),
+            ylim=(-0.02, 1.02),
         )
-    axes.set(
-        xlabel=f"attack strength {STRENGTH}",
-        xlim=(0, 0.5),
-        ylabel="test accuracy",
-        ylim=(-0.02, 1.02),
-    )
-    axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
-    drawn.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
+        axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    panels[0].set_ylabel("test accuracy")
+    drawn.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     lost = [
         run.robust_error(0.3) for run in (article.runs["robust-0.3"], article.optima["optimum-0.3"])
     ]
@@ -328,9 +341,4 @@ def typical_images(article, quantiles):
         Indices into the test images.
     """
     radius = np.min([run.radius for run in article.runs.values()], axis=0)
-    chosen = []
-    for sign in (-1, 1):
-        own = np.flatnonzero(article.y_test == sign)
-        own = own[np.argsort(radius[own], kind="stable")]
-        chosen += [own[int(q * (len(own) - 1))] for q in quantiles]
-    return np.array(chosen)
+    return typical(radius, article.y_test, quantiles)

@@ -76,13 +76,13 @@ def mistakes(article):
     """Up to four misclassified clean test images of each model, the worst first."""
     drawn, axes = new_figure(height=5.4)
     first, second = article.dataset["digits"]
-    cells, notes = np.full((len(article.runs), 4, 28, 28), np.nan), {}
+    cells, notes = np.full((len(article.runs), 4, *article.shape), np.nan), {}
     for row, run in enumerate(article.runs.values()):
         scores = run.model.decision_function(article.X_test)
         margin = article.y_test * scores
         worst = np.argsort(margin, kind="stable")[: min(4, run.test_mistakes)]
         for column, i in enumerate(worst):
-            cells[row, column] = article.X_test[i].reshape(28, 28)
+            cells[row, column] = article.X_test[i].reshape(article.shape)
             true = second if article.y_test[i] > 0 else first
             notes[row, column] = f"a {true}\n{signed(scores[i])}"
     x, lower = mosaic(axes, cells, below=15, beside=14, cmap=INK, vmin=0, vmax=1)
@@ -104,11 +104,11 @@ def mistakes(article):
     "fewer pixels the larger eps is."
 )
 def weight_images(article):
-    """The four weight vectors as 28 x 28 images with a symmetric colour scale each."""
+    """The four weight vectors as images with a symmetric colour scale each."""
     drawn, axes = new_figure(2, 2, height=6.0)
     for ax, (name, run) in zip(axes.flat, article.runs.items(), strict=True):
         size = np.abs(run.model.w)
-        weight_image(ax, run.model.w, COLOURS[name])
+        weight_image(ax, run.model.w.reshape(article.shape), COLOURS[name])
         ax.set_title(model_label(name))
         ax.set_xlabel(
             f"largest {size.max():.2f}, sum of sizes {size.sum():.1f}"
@@ -177,7 +177,7 @@ GALLERY_EPS = np.arange(11) / 20
 def closest_mistakes(article):
     """For each eps and model the fooling image nearest to the boundary: 11 rows, 4 columns."""
     drawn, axes = new_figure(height=7.2)
-    cells = np.full((len(GALLERY_EPS), len(article.runs), 28, 28), np.nan)
+    cells = np.full((len(GALLERY_EPS), len(article.runs), *article.shape), np.nan)
     notes = np.full(cells.shape[:2], "none", dtype=object)
     for column, run in enumerate(article.runs.values()):
         w, b = run.model.w, run.model.b
@@ -188,7 +188,7 @@ def closest_mistakes(article):
                 continue
             i = np.where(attacked > 0, -np.inf, attacked).argmax()
             delta = LINF.delta(w, article.X_test[[i]], article.y_test[[i]], eps)[0]
-            cells[row, column] = stretch(article.X_test[i] + delta, eps).reshape(28, 28)
+            cells[row, column] = stretch(article.X_test[i] + delta, eps).reshape(article.shape)
             notes[row, column] = signed(article.y_test[i] * attacked[i])
     x, lower = mosaic(axes, cells, below=3, beside=30, cmap=INK, vmin=0, vmax=1)
     for (row, column), note in np.ndenumerate(notes):

@@ -12,15 +12,16 @@ from importlib.resources import files
 from typing import NamedTuple
 
 from numlin.figures import FIGURES
-from numlin.figures.price import PRICE_FIGURES
+from numlin.figures.price import PAIRS_FIGURES, PRICE_FIGURES
 
 INTRODUCTION = """# The article in pictures
 
-Everything on this page comes from two commands, seed 0, real MNIST, digits 0 and 1:
+Everything on this page comes from three commands, seed 0, real MNIST, digits 0 and 1:
 
 ```
 numlin figures --data mnist --out figures
-numlin optimum --path 0:0.5:0.01 --data mnist --out figures
+numlin optimum --path all --data mnist --out figures
+numlin reproduce --study pairs --data mnist --format png --out pairs
 ```
 
 The same seed and versions give the same bytes. Each picture stands above its name for
@@ -67,7 +68,7 @@ def story():
 def place(name, piece):
     """The `Place` of `piece` in the function `name`, "module.function" or "module.Class.method"."""
     parts = name.split(".")
-    depth = 2 if parts[0] == "kernels" else 1
+    depth = 2 if parts[0] == "kernels" or parts[:2] == ["optimum", "walk"] else 1
     file, lines, node = _module(*parts[:depth])
     for part in parts[depth:]:
         named = [each for each in node.body if getattr(each, "name", None) == part]
@@ -106,7 +107,7 @@ def gallery(digits=(0, 1)):
                 tex, at = content
                 page.append(f"$${tex}$$\n\n`{at.file}: {at.name.split('.')[-1]}`\n")
             elif kind == "figure":
-                entry = (FIGURES | PRICE_FIGURES)[content].function
+                entry = (FIGURES | PRICE_FIGURES | PAIRS_FIGURES)[content].function
                 drawn_by = f"{entry.__module__.split('.')[-1]}.py: {entry.__name__}"
                 picture = f"![]({numbered.get(content, content)}.png)"
                 page.append(f"{picture}\n\n`{content}`, drawn by `{drawn_by}`\n")

@@ -9,6 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from numlin.data.datasets import title
 from numlin.support.files import replacing
 
 # Colours of Okabe and Ito and of Tol, told apart by colour-blind readers and in grey: the robust
@@ -155,11 +156,11 @@ def mosaic(axes, cells, below=9, beside=3, **options):
     Parameters
     ----------
     axes : Axes
-        Loses its frame, ticks and grid; one image pixel is one unit of its axes.
-    cells : (rows, columns, 28, 28)
+        Loses its frame, ticks and grid.
+    cells : (rows, columns, height, width)
         NaN leaves a cell empty.
     below, beside : int
-        Pixels left free under each row and to the right of each column.
+        Units left free under each row and to the right of each column: an image is 28 high.
     **options
         Of `imshow`.
 
@@ -169,14 +170,17 @@ def mosaic(axes, cells, below=9, beside=3, **options):
         The middle of each column and the lower edge of each row, under which text goes.
     """
     rows, columns, high, wide = cells.shape
+    unit = 28 / high
+    below, beside = (max(1, round(free / unit)) for free in (below, beside))
     canvas = np.full((rows, high + below, columns, wide + beside), np.nan)
     canvas[:, :high, :, :wide] = cells.transpose(0, 2, 1, 3)
     canvas = canvas.reshape(rows * (high + below), columns * (wide + beside))[:, :-beside]
-    axes.imshow(canvas, extent=(0, canvas.shape[1], canvas.shape[0], 0), **options)
+    extent = (0, unit * canvas.shape[1], unit * canvas.shape[0], 0)
+    axes.imshow(canvas, extent=extent, **options)
     axes.set_axis_off()
     return (
-        np.arange(columns) * (wide + beside) + wide / 2,
-        np.arange(rows) * (high + below) + high,
+        unit * (np.arange(columns) * (wide + beside) + wide / 2),
+        unit * (np.arange(rows) * (high + below) + high),
     )
 
 
@@ -189,9 +193,9 @@ def label_model(axes, lower_edge, name, note=""):
 
 
 def weight_image(axes, w, colour, limit=None):
-    """Show `w` (784,) framed in `colour`, saturated at `limit`, by default at half of max|w|."""
+    """Show `w` (height, width) framed in `colour`, saturated at `limit` (default: max|w| / 2)."""
     limit = limit or np.abs(w).max() / 2 or 1.0
-    axes.imshow(w.reshape(28, 28), cmap=WEIGHT_MAP, vmin=-limit, vmax=limit)
+    axes.imshow(w, cmap=WEIGHT_MAP, vmin=-limit, vmax=limit)
     axes.set(xticks=[], yticks=[])
     axes.grid(False)
     axes.spines[:].set(visible=True, color=colour, linewidth=2)
@@ -220,11 +224,14 @@ def draw(name, result, registry=FIGURES):
     """Draw the figure `name` of a registry from a study's result; one not MNIST's says so."""
     with matplotlib.rc_context(STYLE):
         drawn = registry[name].function(result)
-        if result.dataset["name"] != "mnist":
+        name = result.dataset["name"]
+        if name != "mnist" and name != "synthetic":
+            drawn.supxlabel(title(name), x=0.99, ha="right", fontsize=SMALL, color="0.4")
+        if name == "synthetic":
             drawn.text(
                 0.5,
                 0.5,
-                f"{result.dataset['name']} data",
+                "synthetic data",
                 fontsize=46,
                 color="0.5",
                 alpha=0.22,

@@ -1,7 +1,7 @@
 """The one place for Numba's options, and for what makes stored machine code stale."""
 
 import pickle
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -11,7 +11,9 @@ from numba.core import cgutils
 from numba.core.caching import FunctionCache, IndexDataCacheFile
 from numba.extending import intrinsic
 
+from numlin.support.files import replacing
 from numlin.support.progress import say
+from numlin.support.text import printable
 
 NO_JIT = bool(config.DISABLE_JIT)  # type: ignore[attr-defined]  # $NUMBA_DISABLE_JIT
 PROCESSOR = get_host_cpu_name()  # as LLVM knows it: "znver4", "graniterapids", ...
@@ -19,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted(
     [
         *(ROOT / "kernels").glob("*.py"),
-        *(ROOT / "optimum").glob("*.py"),
+        *(ROOT / "optimum").rglob("*.py"),
         *(ROOT / name for name in ("losses.py", "balls.py", "support/arguments.py")),
     ]
 )
@@ -43,6 +45,11 @@ class _Stored(IndexDataCacheFile):
     def _dump(self, obj):
         content = super()._dump(obj)
         return content + sha256(content).digest()
+
+    @contextmanager
+    def _open_for_write(self, filepath):
+        with replacing(filepath) as temporary, open(temporary, "wb") as file:
+            yield file
 
     def _load_data(self, name):
         content = Path(self._data_path(name)).read_bytes()
@@ -80,7 +87,8 @@ class _Cache(FunctionCache):
     def _say_once(self, error, said=[]):  # noqa: B006, one list for all kernels
         if not said:
             said.append(error)
-            say(f"numlin: compiling anew, the cache {self._cache_path} is of no use: {error}")
+            why = printable(f"the cache {self._cache_path} is of no use: {error}")
+            say(f"numlin: compiling anew, {why}")
 
 
 def jit(function):

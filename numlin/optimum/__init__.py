@@ -1,6 +1,6 @@
-"""The best robust linear classifier: the global minimum of the robust hinge, with its proof.
+"""The best robust linear classifier: the global minimum of a robust loss, with its proof.
 
-Training minimises over w and b
+Training with the hinge minimises over w and b
 
     F(w, b) = 1/n sum_i max(0, 1 - y_i (w.x_i + b) + eps ||w||_1),
 
@@ -37,41 +37,57 @@ pixel tells about the class.
 Sparsity. A minimum is attained at a corner, where k equations "sample i is on the margin" fix k
 unknowns, the bias and k - 1 weights, and all other weights are 0. The larger eps, the fewer
 pixels pay: of MNIST's 784, 65 separate 0 from 1 at eps = 0.1, and two at eps = 0.3.
+
+In the pixel box the same holds with other columns: `numlin.optimum.columns` writes both balls as
+ordinary training on worst-case columns with weights >= 0. The dual condition of pixel j becomes
+sum_i a_i Zplus_ij <= 0 and sum_i a_i Zminus_ij <= 0, and nothing else changes. So it does with
+other losses, whose dual objective is curved: `numlin.optimum.smooth`.
 """
 
+import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from numlin.balls import LINF, LINF_BOX, as_ball
+from numlin.losses import HINGE
+from numlin.optimum import box_margin, smooth
+from numlin.optimum.columns import column_sums, halves, rounding, scale
+from numlin.optimum.parametric import MORE, SEPARATED
 from numlin.optimum.pivots import OPTIMAL
 from numlin.optimum.proof import rational
 from numlin.optimum.simplex import descend
+from numlin.optimum.walk import Path, Walk
 from numlin.optimum.working_sets import (
     EMPTY,
+    SMALL,
     Basis,
     Problem,
     multipliers,
     outside_sums,
-    scale,
     search,
 )
 from numlin.support import arguments
+from numlin.support.arguments import check_choice, check_inside
 
 INWARDS = 1e-3  # share of eps by which the inner dual point keeps away from its constraints
 ROUNDING = 2.0**-53  # of one operation in float64
 BUDGET = 100_000  # pivots
-GAP = 1e-9  # largest relative gap before exact arithmetic is asked
 HARD, TOLL = 100.0, 0.01  # weights of a hinge and of ||w||_1 where no sample may be lost
+GAP = 1e-9  # largest relative gap before exact arithmetic is asked
+START, ABOVE_MARGINS = 0.02, 0.1  # where walks to a smaller eps, and to eps*, begin
 
 
 @dataclass(frozen=True)
 class Optimum:
-    """A minimum of the robust hinge: `w` (n_features,), `b` and what proves them.
+    """A minimum of a robust loss, free or in the pixel `box`: `w` (n_features,), `b` and its proof.
 
-    `multipliers` (n_samples,) are the dual a, and `basis` says which equations fix w and b.
-    `lower_bound` holds for every linear classifier, also if `converged` is False because
-    `n_pivots` reached the budget or rounding misled the last of them.
+    `multipliers` (n_samples,) are the dual a, and `basis` says which equations fix w and b (none
+    for a smooth loss, where `n_pivots` counts Newton steps). `lower_bound` holds for every linear
+    classifier, also if `converged` is False because `n_pivots` reached the budget or rounding
+    misled the last of them. If not `attained`, there is no minimum, and w, b are on the way to
+    the infimum.
     """
 
     eps: float
@@ -83,6 +99,9 @@ class Optimum:
     basis: Basis
     n_pivots: int
     converged: bool
+    box: bool = False
+    loss: str = "hinge"
+    attained: bool = True
 
     @property
     def certified(self):
@@ -96,14 +115,20 @@ class Optimum:
 
     @property
     def relative_gap(self):
-        """Gap over objective; 0 at an objective of 0, which nothing improves on."""
+        """Gap over objective; 0 at an objective of 0, which nothing improves on.
+
+        Where an infimum of 0 is not attained, the gap itself: nothing comes near it relatively.
+        """
+        if not self.attained and self.lower_bound == 0:
+            return self.gap
         return self.gap / self.objective if self.objective > 0 else 0.0
 
 
 @dataclass(frozen=True)
 class Margin:
     """The l-inf margin eps* lies in [`lower`, `upper`]: `w`, `b` prove the one, `multipliers`
-    (n_samples,) the other. `lower` is 0 when no hyperplane that separates was found."""
+    (n_samples,) the other. `lower` is 0 when no hyperplane that separates was found. In the pixel
+    `box` both ends are known up to rounding, and a proof moves them outwards."""
 
     lower: float
     upper: float
@@ -111,10 +136,13 @@ class Margin:
     b: float
     multipliers: np.ndarray
     basis: Basis
+    box: bool = False
 
 
-def minimise(X, y, eps, start=None, budget=BUDGET):
-    """Global minimum of F(w, b) = 1/n sum_i max(0, 1 - y_i (w.x_i + b) + eps ||w||_1).
+def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF):
+    """Global minimum of F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
+
+    The drop is what the l-inf ball can take from a margin: eps ||w||_1, or less in the pixel box.
 
     Parameters
     ----------
@@ -129,6 +157,10 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     budget : int
         Number of pivots after which to stop; the result says so in `converged`, and has the gap
         reached. The bound may take as many again.
+    loss : Loss
+        The hinge, the squared hinge or the logistic loss of `numlin.losses`.
+    ball : Ball
+        "linf" or "linf-box" of `numlin.balls`, or the name.
 
     Returns
     -------
@@ -137,15 +169,17 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     Raises
     ------
     ValueError
-        If eps is negative or not finite, or y holds anything but -1 and +1, or only one of them.
+        If eps is negative or not finite, or y holds anything but -1 and +1, or only one of them,
+        for another ball, or if pixels lie outside of the box.
 
     Notes
     -----
-    Exact up to rounding: the corner reached solves a linear system, and `lower_bound` proves that
-    no other is better. A classifier with robust margins > 0 is scaled up to a loss of exactly 0.
-    Where no dual point is strictly feasible, at eps = 0 and at eps* itself, floating point meets
-    the dual conditions only by luck: then the bound comes from exact arithmetic
-    (`numlin.optimum.proof.rational`) for uint8 pixels, and is 0 for others. Just below eps* the
+    The hinge is exact up to rounding: the corner reached solves a linear system, and `lower_bound`
+    proves that no other is better. A classifier with robust margins > 0 is scaled up to a hinge of
+    exactly 0, and to a logistic loss that nobody can tell from 0, its infimum. Where no dual point
+    is strictly feasible, at eps = 0 and at eps* itself, floating point meets the dual conditions
+    only by luck: then the bound comes from exact arithmetic (`numlin.optimum.proof.rational`; of
+    the smooth losses only at eps = 0) for uint8 pixels, and is 0 for others. Just below eps* the
     weights grow as 1/(eps* - eps), and rounding of the residuals with them.
 
     See Also
@@ -155,19 +189,41 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     """
     X, y = _checked(X, y)
     arguments.check_number("eps", eps)
-    if X.dtype != np.uint8:
-        unit = 2.0 ** np.ceil(np.log2(np.abs(X).max() or 1))  # a power of two divides exactly
-        if not 1 / 16 <= unit <= 16:
-            found = minimise(X / unit, y, eps / unit, start, budget)
-            return replace(found, eps=eps, w=found.w / unit)
+    box, unit = _is_box(ball, X), _unit(X)
+    if not box and unit != 1:
+        found = minimise(X / unit, y, eps / unit, start, budget, loss=loss)
+        return replace(found, eps=eps, w=found.w / unit)
     eps = float(eps)
-    price = np.append(np.full(X.shape[1], float(eps)), 0.0)
-    problem = Problem(X, y, price, np.zeros_like(price), 1 / len(y))
-    v, basis = np.zeros_like(price), EMPTY
-    if start is not None:
-        v, basis = np.append(start.w, start.b), start.basis
-    corner = search(problem, v, basis, budget)
-    v, a = corner.v, multipliers(problem, corner)
+    if loss is not HINGE:
+        w, b = (np.zeros(X.shape[1]), 0.0) if start is None else (start.w, start.b)
+        w, b, objective, bound, a, steps, attained = smooth.minimise(X, y, eps, loss, box, w, b)
+        optimum = Optimum(
+            eps, w, b, objective, bound, a, EMPTY, steps, True, box, loss.name, attained
+        )
+        return replace(optimum, converged=optimum.certified)
+    walk = None
+    if not box and eps < START and start is None and len(y) > SMALL:
+        start = minimise(X, y, START)
+        if start.objective == 0:
+            return replace(start, eps=eps)
+        walk = Walk(X, y, start)
+    price = np.append(np.full(X.shape[1] * (2 if box else 1), 0.0 if box else eps), 0.0)
+    problem = Problem(X, y, price, np.zeros_like(price), 1 / len(y), eps if box else None)
+    if walk:
+        walk.down(eps, lambda walk: len(walk.events) >= budget)
+        v, a = np.append(*walk.current.classifier(eps)), walk.multipliers(eps)
+        basis, n_pivots, converged = walk.basis, len(walk.events), walk.ending != MORE
+    else:
+        v, basis = np.zeros_like(price), EMPTY
+        if start is not None:
+            v = np.append(halves(start.w) if box else start.w, start.b)
+            basis = start.basis if start.box == box else EMPTY
+        corner = search(problem, v, basis, budget)
+        v, a = corner.v, multipliers(problem, corner)
+        basis, n_pivots, converged = corner.basis, corner.n_pivots, corner.ending == OPTIMAL
+    if box:
+        up, down = v[:-1].reshape(2, -1)
+        v = np.append(halves(up - down), v[-1])
     least = 1 - problem.residuals(v).max()
     if least > 0:  # robustly separated: then all margins can be lifted to 1 and a little more
         v = v * ((1 + 1e-9) / least)
@@ -175,12 +231,16 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     rare = min((y > 0).mean(), (y < 0).mean())
     if objective > 2 * rare:  # rounding: the frequent class is a better answer than this corner
         v[:-1], v[-1], objective = 0, np.sign(y.sum()), 2 * rare
-    converged, bound = corner.ending == OPTIMAL or objective == 0, 0.0
+    converged, bound = converged or objective == 0, 0.0
     if objective > 0 and eps > 0:
-        bound = min(objective, lower_bound(a, _inner(problem, corner, budget), X, y, eps))
-    optimum = Optimum(
-        eps, v[:-1], v[-1], objective, bound, a, corner.basis, corner.n_pivots, converged
-    )
+        if walk:
+            walk.down(eps * (1 - INWARDS))
+            inner = walk.multipliers(eps * (1 - INWARDS))
+        else:
+            inner = _inner(problem, corner, INWARDS * eps, budget)
+        bound = min(objective, lower_bound(a, inner, X, y, eps, box))
+    w = v[: X.shape[1]] - v[X.shape[1] : -1] if box else v[:-1]
+    optimum = Optimum(eps, w, v[-1], objective, bound, a, basis, n_pivots, converged, box)
     if converged and optimum.relative_gap > GAP and X.dtype == np.uint8:
         with suppress(rational.ProofError):
             exact = rational.prove(X, y, optimum).lower_bound
@@ -188,7 +248,7 @@ def minimise(X, y, eps, start=None, budget=BUDGET):
     return optimum
 
 
-def lower_bound(a, inner, X, y, eps):
+def lower_bound(a, inner, X, y, eps, box=False):
     """A lower bound of F over all w and b, from multipliers that are nearly feasible.
 
     Both `a` and `inner` (n_samples,) are repaired without rounding by definition: clip to
@@ -197,18 +257,22 @@ def lower_bound(a, inner, X, y, eps):
 
         (1 - t) a + t inner,   t = max(0, R_a - eps A_a) / (R_a - eps A_a + eps A_inner - R_inner)
 
-    meets R <= eps A, and its mass is the bound. `inner` must be strictly inside, for instance the
-    optimum of a slightly smaller eps; if it is not and `a` is outside, the bound is 0.
+    meets R <= eps A, and its mass is the bound. In the `box` R is the largest of all
+    sum_i a_i Zplus_ij and sum_i a_i Zminus_ij, and is held against 0 instead of eps A. `inner` must
+    be strictly inside, for instance the optimum of a slightly smaller eps; if it is not and `a` is
+    outside, the bound is 0.
 
     Notes
     -----
     Masses and reaches are computed in float64 and then moved to the safe side by the worst
-    rounding error of a sum of n terms, (n + 8) 2^-53 sum |terms|, so the bound is a theorem, not
-    an estimate. X is (n_samples, n_features), y (n_samples,).
+    rounding error of a sum, of n terms (n + 8) 2^-53 sum |terms|, in blocks as in
+    `numlin.optimum.columns.rounding`, so the bound is a theorem, not an estimate. X is
+    (n_samples, n_features), y (n_samples,).
     """
-    mass, reach = _balanced(np.clip(a, 0, 1 / len(y)), X, y)
-    inner_mass, inner_reach = _balanced(np.clip(inner, 0, 1 / len(y)), X, y)
-    over, slack = reach - eps * mass, eps * inner_mass - inner_reach
+    radius, price = (eps, 0.0) if box else (None, eps)
+    mass, reach = _balanced(np.clip(a, 0, 1 / len(y)), X, y, radius)
+    inner_mass, inner_reach = _balanced(np.clip(inner, 0, 1 / len(y)), X, y, radius)
+    over, slack = reach - price * mass, price * inner_mass - inner_reach
     if over <= 0:
         return mass
     if slack <= 0:
@@ -217,71 +281,181 @@ def lower_bound(a, inner, X, y, eps):
     return ((1 - share) * mass + share * inner_mass) * (1 - 8 * ROUNDING)
 
 
-def margin(X, y):
+def margin(X, y, ball=LINF):
     """The l-inf margin eps* = max over w, b of min_i y_i (w.x_i + b) / ||w||_1, as a `Margin`.
 
-    Solves min ||w||_1 subject to y_i (w.x_i + b) >= 1, whose value is 1/eps*; X is
-    (n_samples, n_features), y (n_samples,).
+    In the `ball` "linf-box" the largest eps at which all images can be separated when attacked
+    pixels stay in [0, 1] (`numlin.optimum.box_margin`). The free one is the lower end of the path
+    (`numlin.optimum.walk`). X is (n_samples, n_features), y (n_samples,).
 
     Notes
     -----
     `lower` is the margin of w, b. `upper` comes from the dual: for all a >= 0 with
     sum a_i y_i = 0 no margin exceeds ||sum a_i y_i x_i||_inf / sum a_i, half the distance of two
-    points of the convex hulls. Both are moved to the safe side of rounding and hold always. They
-    meet for margins above 1e-4; for smaller ones, and where no hyperplane separates the classes,
-    `lower` is 0 and `upper` about 1e-4 or less.
+    points of the convex hulls. Both are moved to the safe side of rounding and hold always. Where
+    no hyperplane separates the classes, the path ends at eps = 0: `lower` is 0 and `upper` is the
+    rounding of a sum, about 1e-12.
     """
     X, y = _checked(X, y)
-    toll = np.append(np.full(X.shape[1], TOLL), 0.0)
-    problem = Problem(X, y, np.zeros_like(toll), toll, HARD)
-    corner = search(problem, np.zeros_like(toll), EMPTY, BUDGET)
-    w, b, a = corner.v[:-1], corner.v[-1], multipliers(problem, corner)
-    norm, slip = np.abs(w).sum(), (w.size + 8) * ROUNDING
-    least = (1 - problem.residuals(corner.v)).min() - slip * (norm + abs(b))
+    if _is_box(ball, X):
+        return _boxed_margin(X, y)
+    unit = _unit(X)
+    if unit != 1:
+        found = margin(X / unit, y)
+        return replace(found, lower=found.lower * unit, upper=found.upper * unit, w=found.w / unit)
+    walk = _walk(X, y, ABOVE_MARGINS)
+    walk.down(0.0)
+    v, a = walk.current, np.maximum(walk.multipliers(0.0), 0)
+    w, b = v.classifier(0.0)
+    norm, used = np.abs(w).sum(), np.flatnonzero(w)
+    slip = (used.size + 8) * ROUNDING
+    least = (y * (X[:, used] @ (w[used] * scale(X)) + b)).min() - slip * (norm + abs(b))
     lower = least / norm * (1 - slip) if least > 0 else 0.0
-    mass, reach = _balanced(np.maximum(a, 0), X, y)
-    return Margin(lower, reach / mass * (1 + slip), w, b, a, corner.basis)
+    mass, reach = _balanced(a[a > 0], X[a > 0], y[a > 0])
+    return Margin(lower, reach / mass * (1 + slip), w, b, a, walk.basis)
 
 
-def path(X, y, grid):
+def _boxed_margin(X, y):
+    """`margin` in the pixel box, which is at least the free one."""
+    free = margin(X, y)
+    if free.lower > 0:
+        found = box_margin.interval(X, y, free.lower, HARD, TOLL, BUDGET)
+    else:
+        found = 0.0, 1.0, free.w, free.b, free.multipliers, EMPTY
+    return Margin(*found, box=True)
+
+
+def path(X, y, grid, loss=HINGE, ball=LINF):
     """The `Optimum` at every radius of `grid`, in its order, solved from large to small radii.
 
-    X is (n_samples, n_features), y (n_samples,). Each starts from the next larger radius. Below
-    the l-inf margin the minimum is 0 and the first classifier found stays the optimum.
+    X is (n_samples, n_features), y (n_samples,); loss and ball as in `minimise`. Each
+    starts from the next larger radius. Below the l-inf margin the minimum is 0 and the first
+    classifier found stays the optimum.
     """
     found, optimum = {}, None
     for eps in sorted(grid, reverse=True):
         if optimum is not None and optimum.objective == 0:
             optimum = replace(optimum, eps=eps, n_pivots=0)
         else:
-            optimum = minimise(X, y, eps, start=optimum)
+            optimum = minimise(X, y, eps, start=optimum, loss=loss, ball=ball)
         found[eps] = optimum
     return [found[eps] for eps in grid]
+
+
+def whole_path(X, y, low=0.0, high=1.0, grid=()):
+    """Every optimum for `low` <= eps <= `high`, as a `Path`; see `numlin.optimum.walk`.
+
+    X is (n_samples, n_features), y (n_samples,), with pixels of order 1 if they are not uint8. For
+    every eps of `grid` the result has a certified lower bound as well, in `bounds`.
+    """
+    X, y = _checked(X, y)
+    arguments.check_number("low", low)
+    arguments.check_number("high", high, low)
+    if _unit(X) != 1:
+        raise ValueError(f"X: found values up to {np.abs(X).max():.3g}, expected pixels of order 1")
+    walk, bounds = _walk(X, y, high), {}
+    for eps in sorted(grid, reverse=True):
+        walk.down(eps)
+        value, a, inwards = walk.current.value(eps), walk.multipliers(eps), eps * (1 - INWARDS)
+        if value * eps == 0:
+            bounds[eps] = 0.0
+        elif inwards < low:  # the path is not to be followed that far
+            bounds[eps] = minimise(X, y, eps).lower_bound
+        else:
+            walk.down(inwards)
+            bounds[eps] = min(value, lower_bound(a, walk.multipliers(inwards), X, y, eps))
+    walk.down(low)
+    segments = [
+        replace(s, low=max(s.low, low), high=min(s.high, high))
+        for s in [walk.current, *reversed(walk.passed)]
+        if s.low < high or s.low == low
+    ]
+    return Path(segments, low, high, walk, bounds)
+
+
+def bound_within(X, y, eps, norm, seconds):
+    """A lower bound of F in about so many seconds, and the largest ||w||_1 for which it holds.
+
+    The latter is infinite unless the path from larger eps, on which eps is sought, took too long.
+    Where it stands, with multipliers a whose mass is A and whose reach is R (see `lower_bound`),
+
+        F(w, b) >= A - (R - eps A) ||w||_1,
+
+    which is best for the `norm` of a classifier to be compared: the path stops there or at eps.
+    """
+    X, y = _checked(X, y)
+    deadline = time.monotonic() + seconds
+    if eps >= START or len(y) <= SMALL:
+        return minimise(X, y, eps).lower_bound, np.inf
+    start = minimise(X, y, START)
+    if start.objective == 0:
+        return 0.0, np.inf
+    walk = Walk(X, y, start)
+    walk.down(
+        eps, lambda walk: walk.current.l1 * (1 + eps * norm) > norm or time.monotonic() > deadline
+    )
+    if walk.ending == SEPARATED:
+        return 0.0, np.inf
+    mass, reach = _balanced(np.clip(walk.multipliers(walk.current.low), 0, 1 / len(y)), X, y)
+    over = (reach - eps * mass) * (1 + 8 * ROUNDING)
+    return (
+        (mass, np.inf) if over <= 0 else (max(0.0, mass - over * norm) * (1 - 8 * ROUNDING), norm)
+    )
+
+
+def _walk(X, y, high):
+    """A walk that starts at eps = `high` or above."""
+    if len(y) <= SMALL or high >= 1:
+        return Walk(X, y)
+    start = minimise(X, y, high)
+    while start.objective == 0:
+        start = minimise(X, y, max(2 * start.eps, ABOVE_MARGINS))
+    return Walk(X, y, start)
+
+
+def _unit(X):
+    """The power of two by which the pixels are divided first: it divides exactly."""
+    unit = 2.0 ** np.ceil(np.log2(np.abs(X).max() or 1))
+    return 1.0 if X.dtype == np.uint8 or 1 / 16 <= unit <= 16 else unit
+
+
+def _is_box(ball, X):
+    """Whether an l-inf ball is one in the pixel box, which then holds X (n_samples, n_features)."""
+    ball = as_ball(ball)
+    check_choice("ball", ball.name, (LINF.name, LINF_BOX.name))
+    if ball.bounds and X.dtype != np.uint8:
+        check_inside(X, ball.bounds)
+    return ball.bounds is not None
 
 
 def _checked(X, y):
     """X (n_samples, n_features) as an array and y (n_samples,) in float64, or a ValueError."""
     X = arguments.check_inputs(X)
+    X = np.ascontiguousarray(X, np.uint8 if X.dtype == np.uint8 else float)
     return X, arguments.check_signs(y, len(X)).astype(float)
 
 
-def _inner(problem, corner, budget):
-    """Multipliers (n_samples,) optimal for eps (1 - INWARDS): strictly feasible for eps."""
-    t = corner.tableau._replace(price=problem.price * (1 - INWARDS))
+def _inner(problem, corner, discount, budget):
+    """Multipliers (n_samples,) optimal where weights cost less: strictly feasible at the price."""
+    price = problem.price - discount
+    price[-1] = 0
+    t = corner.tableau._replace(price=price)
     outside = outside_sums(problem, corner.working, corner.below)
     descend(t, problem.unit, outside, budget)
     return multipliers(problem, replace(corner, tableau=t))
 
 
-def _balanced(a, X, y):
-    """Safe mass (rounded down) and reach (up) of a >= 0 with the heavier class scaled down."""
+def _balanced(a, X, y, box=None):
+    """Safe mass (rounded down) and reach (up) of a >= 0 with the heavier class scaled down.
+
+    The reach of the free ball, or, in the pixel box, of the ball of radius `box`.
+    """
     positive, negative = a[y > 0].sum(), a[y < 0].sum()
     least = min(positive, negative)
     if least <= 0:
         return 0.0, 0.0
-    used = np.flatnonzero(a)
-    balanced = a[used] * np.where(y[used] > 0, least / positive, least / negative)
-    q = (balanced * y[used]) @ X[used] * scale(X)
-    slip = (len(y) + 8) * ROUNDING
-    largest = 1.0 if X.dtype == np.uint8 else np.abs(X).max()
-    return 2 * least * (1 - slip), np.abs(q).max() + 2 * least * largest * slip
+    balanced = a * np.where(y > 0, least / positive, least / negative)
+    largest = 1.0 if X.dtype == np.uint8 or box is not None else np.abs(X).max()
+    reach = column_sums(X, y, balanced, box or 0.0, box is not None).max()
+    mass = 2 * least * (1 - (len(y) + 8) * ROUNDING)
+    return mass, reach + 2 * least * largest * rounding(len(y))

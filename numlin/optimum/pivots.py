@@ -14,6 +14,7 @@ from numlin.kernels.jit import jit
 
 ABOVE, BELOW, ON = 0, 1, 2  # sides of the margin: r < 0, r > 0, basic
 PIVOTING, OPTIMAL, UNBOUNDED = 0, 1, 2  # how a run of pivots ended
+FREE, BENT, WALL = 0, 1, 2  # a coordinate at 0: no kink, a kink (it is paid for), not below
 
 TOLERANCE = 1e-12  # a multiplier wrong by less is right
 FLAT = 1e-9  # residuals and weights that change more slowly do not change along an edge
@@ -31,6 +32,7 @@ class Tableau(NamedTuple):
     h: np.ndarray  # (m,) targets: 1, or 1 and a shift
     price: np.ndarray  # (D,)
     toll: np.ndarray  # (D,)
+    bend: np.ndarray  # (D,) FREE, BENT or WALL
     v: np.ndarray  # (D,) the point (w, b)
     sign: np.ndarray  # (D,) s_j of the basic coordinates, 0 for the others
     r: np.ndarray  # (m,) residuals
@@ -74,9 +76,10 @@ def entering(t, total, unit, bland):
     """The edge to follow: (coordinate or -1, position in S or -1, direction or 0, slope)."""
     j_in, s_in, direction, slope, best = -1, -1, 0.0, 0.0, 0.0
     for j in range(t.v.size):
-        rate = t.price[j] * total + t.toll[j] - abs(t.q[j])
+        pull = t.q[j] if t.bend[j] == WALL else abs(t.q[j])
+        rate = t.price[j] * total + t.toll[j] - pull
         if t.sign[j] == 0 and rate < -TOLERANCE and not (bland and j_in >= 0):
-            upwards = t.q[j] > 0
+            upwards = t.q[j] > 0 or t.bend[j] == WALL
             merit = rate * rate / t.pixel_weight[0 if upwards else 1, j]
             if merit > best:
                 j_in, direction, slope, best = j, (1.0 if upwards else -1.0), rate, merit
@@ -122,7 +125,7 @@ def first_zero(t, du):
     reach, c_out = np.inf, -1
     for c in range(t.counts[0]):
         j = t.coordinates[c]
-        if t.price[j] + t.toll[j] > 0 and du[c] < -FLAT:
+        if t.bend[j] != FREE and du[c] < -FLAT:
             step = max(0.0, -t.sign[j] * t.v[j] / du[c])
             if step < reach or (step == reach and j < t.coordinates[c_out]):
                 reach, c_out = step, c

@@ -6,10 +6,12 @@ The problem, in the signed samples z_i = y_i (x_i, 1) and the point v = (w, b):
     r_i = h_i - z_i.v + sum_j price_j |v_j|.
 
 The price of a weight is paid inside every hinge (eps, for robust training), its toll once (an l1
-penalty); the bias costs nothing. The objective is convex and piecewise linear, so a minimum sits
-at a corner: k residuals are 0 (the samples S *on* the margin) and all but k coordinates are 0. As
-long as the basic coordinates C keep their signs s_j, the residuals of S are affine in them, and
-their rates of change are minus the basis matrix, whose inverse is carried along:
+penalty); the bias costs nothing. In the pixel box the coordinates are (u, v, b), w = u - v, the
+z_i worst-case columns (`numlin.optimum.columns`) without a price, and u and v have a wall at 0.
+The objective is convex and piecewise linear, so a minimum sits at a corner: k residuals are 0 (the
+samples S *on* the margin) and all but k coordinates are 0. As long as the basic coordinates C keep
+their signs s_j, the residuals of S are affine in them, and their rates of change are minus the
+basis matrix, whose inverse is carried along:
 
     B_ij = s_j z_ij - price_j,    i in S, j in C.
 
@@ -17,7 +19,8 @@ A sample below the margin (r > 0) has the multiplier a_i = unit, one above it a_
 on the margin the multipliers that make the slope along every basic coordinate vanish. An edge of
 descent leaves the corner where a multiplier is wrong:
 
-    a weight at 0 with |sum_i a_i z_ij| > price_j sum_i a_i + toll_j may leave 0,
+    a weight at 0 with |sum_i a_i z_ij| > price_j sum_i a_i + toll_j may leave 0
+    (a wall keeps it from going below: there only the sum itself counts, not its absolute value),
     a sample on the margin with a_i < 0 or a_i > unit may leave the margin.
 
 Along an edge every residual is linear. Whenever a sample crosses the margin the slope rises by
@@ -43,9 +46,12 @@ import numpy as np
 from numlin.optimum.pivots import (
     ABOVE,
     BELOW,
+    BENT,
+    FREE,
     PIVOTING,
     TIE,
     UNBOUNDED,
+    WALL,
     Tableau,
     largest,
     pivots,
@@ -75,7 +81,7 @@ def refresh(t, unit, outside):
         t.v[:] = 0
         for _ in range(2):
             t.v[C] += t.sign[C] * (t.inverse[:k, :k] @ residuals(t)[S])
-        u = np.where(t.price[C] + t.toll[C] > 0, t.sign[C] * t.v[C], 0)
+        u = np.where(t.bend[C] != FREE, t.sign[C] * t.v[C], 0)
         if k == 0 or u.min() >= -TIE:
             break
         c = np.argmin(u)
@@ -101,14 +107,19 @@ def residuals(t):
     return t.h + t.price @ np.abs(t.v) - t.v[used] @ t.ZT[used]
 
 
-def tableau(Z, price, toll):
-    """The tableau of signed samples Z (m, D), prices and tolls (D,), at v = 0 with no basis."""
+def tableau(Z, price, toll, walled=False):
+    """The tableau of signed samples Z (m, D), prices and tolls (D,), at v = 0 with no basis.
+
+    If `walled`, every coordinate but the last, the bias, stays at 0 or above.
+    """
     m, D = Z.shape
     K = min(m, D) + 1
     number, array = np.int64, np.zeros
+    bend = np.where(price + toll > 0, BENT, FREE)
+    bend[:-1] = WALL if walled else bend[:-1]
     return Tableau(
-        Z=Z, ZT=np.ascontiguousarray(Z.T), h=np.ones(m), price=price, toll=toll, v=array(D),
-        sign=array(D), r=np.ones(m), side=np.full(m, BELOW), counts=array(2, number),
+        Z=Z, ZT=np.ascontiguousarray(Z.T), h=np.ones(m), price=price, toll=toll, bend=bend,
+        v=array(D), sign=array(D), r=np.ones(m), side=np.full(m, BELOW), counts=array(2, number),
         samples=array(K, number), coordinates=array(K, number), inverse=array((K, K)),
         a=array(K), mass=array(1), pull=array(D), q=array(D),
         sample_weight=np.ones(m), pixel_weight=np.ones((2, D)),

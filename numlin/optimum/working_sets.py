@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from numlin.optimum.columns import column_sums, margins, scale, worst_case
 from numlin.optimum.pivots import BELOW, ON, OPTIMAL, Tableau
 from numlin.optimum.simplex import descend, tableau
-from numlin.support.arguments import white
 
 SUBSAMPLE = 8
 SMALL = 2000  # so many samples make one tableau
@@ -22,7 +22,9 @@ SMALL = 2000  # so many samples make one tableau
 class Problem:
     """min sum_i unit max(0, 1 - z_i.v + sum_j price_j |v_j|) + sum_j toll_j |v_j|, v = (w, b).
 
-    `X` (n_samples, n_features), `y` (n_samples,), `price` and `toll` (n_features + 1,).
+    `X` (n_samples, n_features), `y` (n_samples,), `price` and `toll` (D,). D is n_features + 1;
+    in the pixel box with a ball of radius `box`, v = (u, v, b) with u, v >= 0, w = u - v, and D
+    is 2 n_features + 1. Then the columns z are the worst case (`numlin.optimum.columns`).
     """
 
     X: np.ndarray
@@ -30,18 +32,25 @@ class Problem:
     price: np.ndarray
     toll: np.ndarray
     unit: float
+    box: float | None = None
 
     def residuals(self, v):
-        """r_i of all samples at v (n_features + 1,): (n_samples,)."""
+        """r_i of all samples at v (D,): (n_samples,)."""
+        if self.box is not None:
+            m = margins(self.X, self.y, *v[:-1].reshape(2, -1), v[-1], self.box, True)
+            return 1 - m + self.price @ v
         used = np.flatnonzero(v[:-1])
         score = self.X[:, used] @ (v[used] * scale(self.X)) + v[-1]
         return 1 - self.y * score + self.price @ np.abs(v)
 
     def signed(self, rows):
-        """Signed samples z_i = y_i (x_i, 1) of some rows: (len(rows), n_features + 1)."""
-        Z = np.empty((len(rows), self.price.size))
-        np.multiply(self.X[rows], (self.y[rows] * scale(self.X))[:, None], out=Z[:, :-1])
-        Z[:, -1] = self.y[rows]
+        """Signed samples z_i of some rows, free y_i (x_i, 1): (len(rows), D)."""
+        Z, X, y = np.empty((len(rows), self.price.size)), self.X[rows], self.y[rows]
+        if self.box is None:
+            np.multiply(X, (y * scale(X))[:, None], out=Z[:, :-1])
+        else:
+            Z[:, : X.shape[1]], Z[:, X.shape[1] : -1] = worst_case(X, y, self.box, True)
+        Z[:, -1] = y
         return Z
 
 
@@ -59,7 +68,7 @@ EMPTY = Basis(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
 
 @dataclass(frozen=True)
 class Corner:
-    """Where a search ended: v (n_features + 1,), its basis, and the last tableau.
+    """Where a search ended: v (D,), its basis, and the last tableau.
 
     `working` (n_samples,) marks the samples in the tableau, `below` the others below the margin.
     """
@@ -73,18 +82,13 @@ class Corner:
     ending: int
 
 
-def scale(X):
-    """What makes a pixel of X (n_samples, n_features) out of an element: 1/255 for uint8."""
-    return 1 / white(X)
-
-
 def search(problem, v, basis, budget):
-    """Solve `problem` from a point v (n_features + 1,) and a basis near it; return a `Corner`."""
+    """Solve `problem` from a point v (D,) and a basis near it; return a `Corner`."""
     n, total = len(problem.y), 0
     if n > SMALL and not len(basis.samples):
         some = slice(None, None, SUBSAMPLE)
         part = Problem(problem.X[some], problem.y[some], problem.price, problem.toll,
-                       problem.unit * SUBSAMPLE)  # fmt: skip
+                       problem.unit * SUBSAMPLE, problem.box)  # fmt: skip
         corner = search(part, v, basis, budget)
         v, total, basis = corner.v, corner.n_pivots, corner.basis
         basis = Basis(basis.samples * SUBSAMPLE, basis.coordinates, basis.signs)
@@ -111,7 +115,7 @@ def search(problem, v, basis, budget):
 def restricted(problem, working, basis):
     """The tableau of the samples marked in `working` (n_samples,), with a basis loaded."""
     rows = np.flatnonzero(working)
-    t = tableau(problem.signed(rows), problem.price, problem.toll)
+    t = tableau(problem.signed(rows), problem.price, problem.toll, problem.box is not None)
     k = t.counts[0] = len(basis.samples)
     t.samples[:k] = np.searchsorted(rows, basis.samples)
     t.coordinates[:k] = basis.coordinates
@@ -120,10 +124,12 @@ def restricted(problem, working, basis):
 
 
 def outside_sums(problem, working, below):
-    """sum a_i and sum a_i z_i (n_features + 1,) of samples `below` and not `working`, a pair."""
+    """sum a_i and sum a_i z_i (D,) of samples `below` and not `working`, a pair."""
     fixed = np.flatnonzero(below & ~working)
-    z = problem.y[fixed] @ problem.X[fixed] * scale(problem.X)
-    return problem.unit * len(fixed), problem.unit * np.append(z, problem.y[fixed].sum())
+    X, y = problem.X[fixed], problem.y[fixed]
+    z = column_sums(X, y, np.ones(len(y)), problem.box or 0.0, problem.box is not None)
+    z = z[0] if problem.box is None else z.ravel()
+    return problem.unit * len(fixed), problem.unit * np.append(z, y.sum())
 
 
 def multipliers(problem, corner):

@@ -17,6 +17,7 @@ from string import Template
 import numpy as np
 
 from numlin.balls import BALLS
+from numlin.data.datasets import title
 from numlin.figures import FIGURES, theory
 from numlin.figures.story import fill, story
 from numlin.losses import hinge
@@ -44,7 +45,7 @@ def write_report(article, path, figures=None):
     Parameters
     ----------
     article : numlin.studies.article.Article
-        X_test (n_test, 784), y_test (n_test,), and the models of its runs and optima.
+        X_test (n_test, n_features), y_test (n_test,), and the models of its runs and optima.
     path : str or Path
         The .html file to write.
     figures : dict of Path, optional
@@ -89,6 +90,7 @@ def page_data(article):
     pixels = np.rint(article.X_test * 255).astype(np.uint8)
     return {
         "digits": article.dataset["digits"],
+        "shape": list(article.shape),
         "balls": list(BALLS),
         "models": [
             {"name": name, "kind": kind, "eps": run.model.eps, "b": run.model.b}
@@ -217,8 +219,8 @@ def _about(article):
     data, packages = article.dataset, environment()["packages"]
     real = data["name"] == "mnist"
     about = {
-        "name": "MNIST" if real else f"{data['name'].upper()} DIGITS",
-        "warning": "" if real else "These digits are not MNIST: no number here is one of MNIST's.",
+        "name": title(data["name"]),
+        "warning": "" if real else "These data are not MNIST: no number here is one of MNIST's.",
         "first": data["digits"][0],
         "second": data["digits"][1],
         "n_train": f"{data['n_train']:,}",
@@ -246,14 +248,14 @@ def _table(header, rows):
 
 def _figure(name, file):
     """One figure with its caption, its file inlined."""
-    title, caption = html.escape(name.replace("-", " ")), html.escape(FIGURES[name].caption)
+    called, caption = html.escape(name.replace("-", " ")), html.escape(FIGURES[name].caption)
     picture = f"<p>In the file {html.escape(file.name)}.</p>"
     if file.suffix in SHOWN:
         source = f"data:{SHOWN[file.suffix]};base64,{_base64(file.read_bytes())}"
-        picture = f'<img class="{file.suffix[1:]}" alt="{title}" loading="lazy" src="{source}">'
+        picture = f'<img class="{file.suffix[1:]}" alt="{called}" loading="lazy" src="{source}">'
     return (
         f'<figure id="{html.escape(name)}" class="drawn">{picture}\n'
-        f"<figcaption><b>{title.capitalize()}.</b> {caption}</figcaption></figure>"
+        f"<figcaption><b>{called.capitalize()}.</b> {caption}</figcaption></figure>"
     )
 
 

@@ -2,8 +2,6 @@
 // What all parts of the page share: the data, the mathematics in float64, the state and the address.
 // Names and formulas are those of the Python package: y is -1 or +1, pixels lie in [0, 1].
 
-const SIDE = 28;
-const N_PIXELS = SIDE * SIDE;
 const ROUNDING = 1e-9; // a score this close to 0 lies on the boundary
 const EPS_MAX = { linf: 0.5, l2: 5, l1: 50 };
 
@@ -12,6 +10,10 @@ const all = (selector) => document.querySelectorAll(selector);
 const SVG = document.querySelector("svg").namespaceURI;
 const sum = (values) => values.reduce((total, value) => total + value, 0);
 const data = JSON.parse(find("data").textContent);
+const [HIGH, WIDE] = data.shape; // rows and columns of an image
+const N_PIXELS = HIGH * WIDE;
+for (const canvas of all('canvas[width="28"]')) Object.assign(canvas, { width: WIDE, height: HIGH });
+for (const canvas of all('canvas[width="448"]')) Object.assign(canvas, { width: 16 * WIDE, height: 16 * HIGH });
 
 function bytes(base64) {
   const text = atob(base64);
@@ -235,7 +237,7 @@ function svg(parent, tag, attributes = {}, content = "") {
 
 // Pixels in grey, white at `low` and black at `high`.
 function paint(canvas, x, low = 0, high = 1) {
-  const shades = new ImageData(SIDE, SIDE);
+  const shades = new ImageData(WIDE, HIGH);
   for (let j = 0; j < N_PIXELS; j++) {
     const grey = (255 * (high - x[j])) / (high - low);
     shades.data.set([grey, grey, grey, 255], 4 * j);
@@ -246,11 +248,11 @@ function paint(canvas, x, low = 0, high = 1) {
 // One cell a pixel, more saturated the larger its size, full at `full`, with its sign.
 function paintSigns(canvas, values, full, [minus, plus]) {
   const context = canvas.getContext("2d");
-  const cell = canvas.width / SIDE;
+  const cell = canvas.width / WIDE;
   context.clearRect(0, 0, canvas.width, canvas.height);
   for (let j = 0; j < N_PIXELS; j++) {
     if (!values[j]) continue;
-    const [left, top] = [cell * (j % SIDE), cell * Math.floor(j / SIDE)];
+    const [left, top] = [cell * (j % WIDE), cell * Math.floor(j / WIDE)];
     context.globalAlpha = Math.min(1, Math.abs(values[j]) / full);
     context.fillStyle = values[j] > 0 ? plus : minus;
     context.fillRect(left, top, cell, cell);

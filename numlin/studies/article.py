@@ -5,7 +5,7 @@ of 0.1 on the mean hinge loss; the robust ones, eps = 0.1, 0.2, 0.3, steps of 0.
 *sum* over the batch (the gradient of an unreduced loss vector), which is 0.01 on the mean.
 Then every test image is moved by -y eps sign(w) for 101 values of eps. Beside the four stand the
 global minima of the three robust objectives (`numlin.optimum`), from which ten epochs stay far,
-and those of a few more eps.
+those of a few more eps, and those against the adversary who must keep all pixels in [0, 1].
 """
 
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from numlin.attacks import radii, robust_accuracy
-from numlin.balls import LINF, LINF_BOX
+from numlin.balls import BALLS, LINF, LINF_BOX
 from numlin.callbacks import BatchMetrics, EpochMetrics, GradientCollector, WeightSnapshots
 from numlin.data import datasets
 from numlin.losses import hinge
@@ -109,7 +109,7 @@ class Article:
     Attributes
     ----------
     dataset : dict
-        name, digits, n_train, n_test, sha256 per file.
+        name, digits, n_train, n_test, shape of an image, sha256 per file.
     seed : int
     X_test, y_test : (n_test, n_features), (n_test,)
         In float64.
@@ -117,9 +117,9 @@ class Article:
         Keyed "regular", "robust-0.1", "robust-0.2", "robust-0.3".
     optima : dict of ModelRun
         The global minima of the robust objectives, keyed "optimum-0.1", "optimum-0.2",
-        "optimum-0.3".
+        "optimum-0.3", and in the pixel box, keyed "boxed-0.1", "boxed-0.2", "boxed-0.3".
     path : list of Optimum
-        The global minima at every eps of `PATH_EPS`.
+        The free global minima at every eps of `PATH_EPS`.
     seconds : dict of float
         Per stage; "compile" is a first training of two samples, which compiles the kernel or
         loads it from its cache.
@@ -133,6 +133,11 @@ class Article:
     optima: dict = field(default_factory=dict)
     path: list = field(default_factory=list)
     seconds: dict = field(default_factory=dict)
+
+    @property
+    def shape(self):
+        """(height, width) of an image."""
+        return tuple(self.dataset.get("shape", (28, 28)))
 
     def results(self):
         """The JSON-ready record that `save` writes as results.json."""
@@ -156,6 +161,7 @@ class Article:
             "optima": {
                 name: {
                     "eps": run.model.eps,
+                    "ball": run.model.ball,
                     "train_loss": run.train_loss,
                     "lower_bound": run.lower_bound,
                     "gap": run.gap,
@@ -189,8 +195,8 @@ class Article:
 
     caption = (
         "Errors on clean images, then under l-inf attacks, free (eps) or in the pixel box (box); "
-        "training objective at the model's own eps, a certified lower bound of what any linear "
-        "classifier reaches (0 for the regular model, as for any), and the gap between them"
+        "training objective at the model's own eps and ball, a certified lower bound of what any "
+        "linear classifier reaches (0 for the regular model, as for any), and the gap between them"
     )
 
     def table(self):
@@ -248,7 +254,7 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
     fit(np.eye(2, dtype=np.float32), [-1, 1], Training(n_epochs=1, engine=engine))
     clock.lap("compile")
     trained = {}
-    with Progress("training", len(PROTOCOL) + 1) as progress:
+    with Progress("training", len(PROTOCOL) + 2) as progress:
         for name, protocol in PROTOCOL.items():
             progress.advance(note=name)
             model = LinearClassifier(**protocol, seed=seed, engine=engine)
@@ -256,22 +262,26 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
         clock.lap("train")
         progress.advance(note="the optima")
         article.path = path(raw, y, PATH_EPS)
-        optima = {found.eps: found for found in article.path if found.eps in TABLE_EPS}
+        progress.advance(note="the optima in the pixel box")
+        boxed = path(raw, y, TABLE_EPS, ball=LINF_BOX)
+        optima = {f"optimum-{found.eps}": found for found in article.path if found.eps in TABLE_EPS}
+        optima |= {f"boxed-{found.eps}": found for found in boxed}
         clock.lap("optimum")
     X = pixels(raw, np.float64)
-    bounds = {0.0: 0.0} | {eps: found.lower_bound for eps, found in optima.items()}
+    bounds = {0.0: 0.0} | {eps: optima[f"optimum-{eps}"].lower_bound for eps in TABLE_EPS}
     for name, (model, records) in trained.items():
         run = article.runs[name] = _evaluate(model, X, y, X_test, y_test)
         run.lower_bound, run.records = bounds[model.eps], records
-    for eps, found in optima.items():
+    for name, found in optima.items():
         model = LinearClassifier.from_weights(
             found.w,
             found.b,
-            eps=eps,
+            eps=found.eps,
+            ball=LINF_BOX.name if found.box else LINF.name,
             engine=engine,
             trained_on={**article.dataset, "solver": "numlin.optimum.path"},
         )
-        run = article.optima[f"optimum-{eps}"] = _evaluate(model, X, y, X_test, y_test)
+        run = article.optima[name] = _evaluate(model, X, y, X_test, y_test)
         run.lower_bound = found.lower_bound
     clock.lap("attack")
     return article
@@ -292,7 +302,7 @@ def _evaluate(model, X, y, X_test, y_test):
     margin, drops = y * score(w, b, X), np.multiply(PATH_EPS, LINF.dual_norm(w))
     return ModelRun(
         model=model,
-        train_loss=float(objective(w, b, X, y, model.eps)),
+        train_loss=float(objective(w, b, X, y, model.eps, ball=BALLS[model.ball])),
         train_error=error_rate(w, b, X, y),
         test_mistakes=round(error_rate(w, b, X_test, y_test) * len(y_test)),
         radius=radii(w, b, X_test, y_test, LINF, model.engine),

@@ -1,6 +1,7 @@
 """Arguments from outside, checked once at the door: every error says what was found."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -11,6 +12,15 @@ def check_choice(name, found, choices):
     """Raise ValueError unless `found` is one of `choices`."""
     if not isinstance(found, str | np.dtype) or found not in choices:
         raise ValueError(f"{name}: found {found!r}, expected one of {', '.join(map(str, choices))}")
+
+
+def check_path(path):
+    """Return `path` with ~ expanded; ValueError if it is empty or deeper than any file system."""
+    found = Path(path).expanduser()
+    if not str(path) or len(found.parts) > 255:
+        what = f"{len(found.parts)} folders in one another" if str(path) else "an empty path"
+        raise ValueError(f"found {what}, expected the path of a file or a folder")
+    return found
 
 
 def check_number(name, found, low=0.0, strict=False, integer=False):
@@ -45,12 +55,17 @@ def check_eps(eps, n_samples=None):
 def check_inputs(X, n_features=None, name="X"):
     """Return `X` (n_samples, n_features) as an array that is known to be numeric and finite.
 
+    Booleans and integers of any kind but uint8 become the floating-point numbers that they are;
+    uint8 stays, since there k means k / 255. Lists, data frames and arrays of Python's numbers do.
+
     Raises
     ------
     ValueError
-        If it is not two-dimensional, has no sample or no feature, is not numeric, holds a NaN or
-        an infinity (the message names the first index), or has not `n_features` columns.
+        If it is not two-dimensional, has no sample or no feature, is not numeric or sparse, holds a
+        NaN or an infinity (the message names the first index), or has not `n_features` columns.
     """
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise ValueError(f"{name}: found a sparse matrix, expected a dense one: X.toarray()")
     X = np.asarray(X)
     if X.ndim != 2 or 0 in X.shape:
         raise ValueError(
@@ -58,10 +73,15 @@ def check_inputs(X, n_features=None, name="X"):
         )
     if n_features is not None and X.shape[1] != n_features:
         raise ValueError(f"{name}: found {X.shape[1]} features, expected {n_features}")
-    if X.dtype.kind not in "fb" and X.dtype != np.uint8:
-        raise ValueError(
-            f"{name}: found dtype {X.dtype}, expected floating point, or uint8 pixels (x / 255)"
-        )
+    if X.dtype.kind == "O":
+        try:
+            X = X.astype(np.float64)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: found objects, expected numbers ({error})") from None
+    if X.dtype.kind not in "fiub":
+        raise ValueError(f"{name}: found dtype {X.dtype}, expected real numbers")
+    if X.dtype.kind != "f" and X.dtype != np.uint8:
+        X = X.astype(np.result_type(X, np.float32))
     check_finite(X, name)
     return X
 
@@ -123,6 +143,8 @@ def check_classes(labels):
     labels = np.asarray(labels)
     if labels.ndim != 1:
         raise ValueError(f"y: found shape {labels.shape}, expected (n_samples,)")
+    if labels.dtype.kind in "OT":  # objects, also a data frame's categories and strings
+        labels = _plain(labels.tolist())
     if labels.dtype.kind not in "fuibUS":
         raise ValueError(f"y: found dtype {labels.dtype}, expected numbers or strings")
     if labels.dtype.kind == "f":
@@ -131,6 +153,14 @@ def check_classes(labels):
     if len(classes) != 2:
         raise ValueError(f"y: found {len(classes)} classes, {_some(classes)}, expected two")
     return classes, (2 * place - 1).astype(np.int8)
+
+
+def _plain(values):
+    """A list of strings, or of numbers, as an array of that; ValueError for a mixture."""
+    kinds = sorted({type(value).__name__ for value in values})
+    if "str" in kinds[1:] or (kinds[1:] and kinds[0] == "str") or "NoneType" in kinds:
+        raise ValueError(f"y: found {' and '.join(kinds)}, expected numbers or strings")
+    return np.array(values)
 
 
 def white(X):

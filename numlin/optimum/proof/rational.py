@@ -10,7 +10,12 @@ the basic weights u_j = s_j w_j and the multipliers t_i = n a_i of the samples S
     B u = 255 q,      B^T t = - sum over samples below the margin of their rows of B,
     B_ij = q s_j y_i x_ij - 255 p  (a pixel)  or  255 q y_i  (the bias).
 
-For the l-inf margin the same holds with p = 0, q = 1 and B^T t = 255 on every weight.
+For the l-inf margin the same holds with p = 0, q = 1 and B^T t = 255 on every weight. In the
+pixel box B holds worst-case columns instead (`numlin.optimum.columns`),
+
+    B_ij = low_ij = max(0, q x_ij - 255 p)  or  -high_ij = -min(255 q, q x_ij + 255 p),
+
+the first where y_i = 1 and w_j > 0, or y_i = -1 and w_j < 0.
 
 The systems are solved p-adically (Dixon): an inverse modulo a prime gives the solution modulo the
 prime, what is left over, divided by the prime, gives the next digit, and enough digits determine
@@ -29,6 +34,11 @@ from fractions import Fraction
 
 import numpy as np
 
+from numlin.kernels.jit import jit
+
+BALANCINGS = 4
+DEPENDENT, LONELY = 1e-9, 1e-3  # of the largest entry; of a pixel's 255 levels
+DIGITS, APART = 2**50, 10**11  # of weights and multipliers; the ends of a margin are over this
 PRIME = 67108859  # the largest below 2^26: 785 products of two residues fit in 63 bits
 
 
@@ -40,9 +50,11 @@ class ProofError(ArithmeticError):
 class Proof:
     """A primal and a dual point of exactly equal value.
 
-    `kind` is "minimum", where `value` is that of the robust hinge at `eps`, or "margin", where
-    `value` is eps* and `eps` is 0. w_j = `weights`[j] / `scale`, b = `bias` / `scale`;
-    n a_i = `multipliers`[i] / `multipliers_scale`, or 1 for i in `below`, and else 0.
+    `kind` is "minimum" or "box", where `value` is that of the robust hinge at `eps`, free or in the
+    pixel box; "margin", where `value` is eps* and `eps` is 0; or "box-margin", where eps* in the
+    box is at least `value` and at most `eps`. w_j = `weights`[j] / `scale`,
+    b = `bias` / `scale`; n a_i = `multipliers`[i] / `multipliers_scale`, or 1 for i in `below`,
+    and else 0.
     """
 
     kind: str
@@ -87,53 +99,154 @@ def prove(X, y, optimum):
     Notes
     -----
     Checked in integers, over all samples and pixels: 0 <= n a_i <= 1, sum a_i y_i = 0,
-    |sum a_i y_i x_ij| <= eps sum a_i, and sum a_i = F(w, b). Weak duality does the rest.
+    |sum a_i y_i x_ij| <= eps sum a_i (in the box that no sum of a_i Zplus_ij or a_i Zminus_ij is
+    above 0), and sum a_i = F(w, b). Weak duality does the rest.
     """
     X, y, eps = _integers(X), np.asarray(y).astype(np.int64), Fraction(str(optimum.eps))
-    p, q, basis = eps.numerator, eps.denominator, optimum.basis
+    p, q, basis, box = eps.numerator, eps.denominator, optimum.basis, optimum.box
     below = np.flatnonzero(optimum.multipliers > 0)
     below = below[~np.isin(below, basis.samples)]
-    B = _matrix(X, y, p, q, basis, basis.samples)
+    B = _matrix(X, y, p, q, basis, basis.samples, box)
     u, scale = solve(B, np.full(len(B), 255 * q, B.dtype))
-    t, t_scale = solve(B.T, -_matrix(X, y, p, q, basis, below).sum(axis=0))
-    weights, bias = _point(u, basis, X.shape[1])
+    t, t_scale = solve(B.T, -_matrix(X, y, p, q, basis, below, box).sum(axis=0))
+    weights, bias = _point(u, basis, X.shape[1], box)
     multipliers = {int(i): v for i, v in zip(basis.samples, t, strict=True) if v}
 
-    norm = sum(abs(v) for v in weights.values())
-    margins = _times(X, weights, q) + 255 * q * bias
-    residuals = 255 * (q * scale + p * norm) - y * margins
+    residuals = 255 * q * scale - _margins(X, y, p, q, weights, bias, box)
     primal = Fraction(sum(r for r in residuals if r > 0), 255 * q * scale * len(y))
-    mass, balance, reach = _moments(X, y, multipliers, t_scale, below)
+    mass, balance, reach = _moments(X, y, multipliers, t_scale, below, p, q, box)
     dual = Fraction(mass, t_scale * len(y))
-    feasible = all(0 <= v <= t_scale for v in t) and balance == 0 and q * reach <= 255 * p * mass
+    feasible = all(0 <= v <= t_scale for v in t) and balance == 0 and reach <= 0
     if not feasible or primal != dual:
         raise ProofError(
             f"the corner at eps = {eps} is not optimal: feasible {feasible}, "
             f"primal {float(primal)!r}, dual {float(dual)!r}"
         )
-    return Proof("minimum", eps, primal, weights, bias, scale, multipliers, t_scale, below.tolist())
+    kind = "box" if box else "minimum"
+    return Proof(kind, eps, primal, weights, bias, scale, multipliers, t_scale, below.tolist())
 
 
 def prove_margin(X, y, margin):
     """Prove a `Margin` (eps* > 0) in exact arithmetic; arguments, result and errors as `prove`.
 
     X is (n_samples, n_features), y (n_samples,). Checked in integers: a_i >= 0,
-    sum a_i y_i = 0, and min_i y_i (w.x_i + b) / ||w||_1 = max_j |sum a_i y_i x_ij| / sum a_i.
+    sum a_i y_i = 0, and min_i y_i (w.x_i + b) / ||w||_1 = max_j |sum a_i y_i x_ij| / sum a_i. In
+    the pixel box eps* is in general no fraction: then its two ends, moved outwards, are proved.
     """
     X, y, basis = _integers(X), np.asarray(y).astype(np.int64), margin.basis
-    B = _matrix(X, y, 0, 1, basis, basis.samples)
+    if margin.box:
+        return _prove_interval(X, y, margin)
+    B = _matrix(X, y, 0, 1, basis, basis.samples, False)
     u, scale = solve(B, np.full(len(B), 255))
     t, t_scale = solve(B.T, np.where(basis.coordinates < X.shape[1], 255, 0))
-    weights, bias = _point(u, basis, X.shape[1])
+    weights, bias = _point(u, basis, X.shape[1], False)
     multipliers = {int(i): v for i, v in zip(basis.samples, t, strict=True) if v}
 
     norm = sum(abs(v) for v in weights.values())
-    primal = Fraction(min(y * (_times(X, weights, 1) + 255 * bias)), 255 * norm)
-    mass, balance, reach = _moments(X, y, multipliers, t_scale, np.zeros(0, int))
+    primal = Fraction(min(_margins(X, y, 0, 1, weights, bias, False)), 255 * norm)
+    mass, balance, reach = _moments(X, y, multipliers, t_scale, np.zeros(0, int), 0, 1, False)
     feasible = all(v >= 0 for v in t) and balance == 0
     if not feasible or primal != Fraction(reach, 255 * mass):
         raise ProofError(f"the margin is not {float(primal)!r}: feasible {feasible}")
     return Proof("margin", Fraction(0), primal, weights, bias, scale, multipliers, t_scale, [])
+
+
+def _prove_interval(X, y, margin):
+    """Prove that eps* in the box lies between two fractions: kind "box-margin"."""
+    lower = Fraction(math.floor(margin.lower * APART) - 1, APART)
+    upper = Fraction(math.ceil(margin.upper * APART) + 1, APART)
+    unit = DIGITS / max(np.abs(margin.w).max(), abs(margin.b), 1e-300)
+    weights = {int(j): round(margin.w[j] * unit) for j in np.flatnonzero(margin.w)}
+    bias = round(margin.b * unit)
+    least = min(_margins(X, y, lower.numerator, lower.denominator, weights, bias, True))
+    t = np.rint(margin.multipliers / margin.multipliers.max() * DIGITS).astype(object)
+    ahead = sum(t * y)
+    t[np.argmax(t * (y == np.sign(ahead)))] -= abs(ahead)
+    multipliers = {int(i): int(t[i]) for i in np.flatnonzero(t)}
+    _, balance, reach = _moments(
+        X, y, multipliers, 1, np.zeros(0, int), upper.numerator, upper.denominator, True
+    )
+    if least <= 0 or balance != 0 or reach > 0 or min(multipliers.values()) < 0:
+        raise ProofError(
+            f"the box margin is not between {float(lower)!r} and {float(upper)!r}: "
+            f"separates {least > 0}, forbids {balance == 0 and reach <= 0}"
+        )
+    return Proof("box-margin", upper, lower, weights, bias, DIGITS, multipliers, DIGITS, [])
+
+
+def balance(X, y, t, most):
+    """Make sum t_i y_i = 0 and sum t_i y_i x_ij = 0 hold exactly: the dual conditions at eps = 0.
+
+    The t_i (n_samples,) are put on a grid; then as many as there are independent conditions, those
+    furthest from 0 and `most`, are solved for. All conditions are then checked in integers.
+
+    Returns
+    -------
+    (n_samples,)
+        The solution, each t_i within 2^-52 of itself.
+
+    Raises
+    ------
+    ProofError
+        If the solution leaves 0 <= t_i <= most, or the conditions were more than it solved.
+    """
+    X, y = _integers(X), np.asarray(y).astype(np.int64)
+    grid = 1 << max(
+        0, 52 - math.ceil(len(y) * max(1.0, t.max())).bit_length()
+    )  # sums fit in 63 bits
+    steps = np.rint(t * grid).astype(np.int64)
+    for _ in range(BALANCINGS):
+        rows = np.flatnonzero(steps > 0)
+        M = np.column_stack([X[rows].astype(np.int64), np.full(len(rows), 255)]) * y[rows][:, None]
+        S, C, lonely = _independent(M, np.minimum(t, most - t)[rows])
+        if not lonely.any():
+            break
+        steps[rows[lonely]] = 0
+    rest = np.delete(np.arange(len(rows)), S)
+    pull = steps[rows[rest]] @ M[rest]
+    found, scale = solve(M[np.ix_(S, C)].T, -pull[C])
+    found = np.array(found, object)
+    sums = scale * pull.astype(object) + found @ M[S].astype(object)
+    limit = most if np.isinf(most) else int(most) * scale * grid
+    if any(sums) or any(not 0 <= v <= limit for v in found):
+        raise ProofError("no multipliers nearby meet the conditions at eps = 0")
+    t = steps / grid
+    t[rows[S]] = [float(Fraction(v, scale * grid)) for v in found]
+    return t
+
+
+def _independent(M, weights):
+    """Rows S and columns C of a regular part of M (n, k), of all its rank in the weighted rows.
+
+    And which rows (n,) hold, with next to no weight, a column that is not in the span of C.
+    """
+    left = M * weights[:, None]
+    S, C = _eliminate(left, DEPENDENT * np.abs(left).max(initial=0))
+    left[S] = 0
+    left[:, C] = 0
+    return S, C, (np.abs(left) > LONELY * weights[:, None]).any(axis=1)
+
+
+@jit
+def _eliminate(M, least):
+    """Gauss elimination of M (n, k) in place, the largest entry of each column as its pivot."""
+    n, k = M.shape
+    is_pivot, rows, columns = np.zeros(n, np.bool_), [0][:0], [0][:0]
+    for c in range(k):
+        r = -1
+        for i in range(n):
+            if not is_pivot[i] and (r < 0 or abs(M[i, c]) > abs(M[r, c])):
+                r = i
+        if r >= 0 and abs(M[r, c]) > least:
+            is_pivot[r] = True
+            rows.append(r)
+            columns.append(c)
+            for i in range(n):
+                if not is_pivot[i] and M[i, c] != 0:
+                    factor = M[i, c] / M[r, c]
+                    for j in range(k):
+                        M[i, j] -= factor * M[r, j]
+    return np.array(rows, np.int64), np.array(columns, np.int64)
 
 
 def decimal(value, places):
@@ -209,35 +322,56 @@ def _integers(X):
     return X
 
 
-def _matrix(X, y, p, q, basis, rows):
-    """Rows of B, as at the top of this module, for some samples: (len(rows), k)."""
+def _columns(pixels, y, p, q, box):
+    """255 q times Zplus and Zminus of pixels (n, k), labels y (n,): integers, (n, k) each."""
     number = np.int64 if max(p, q) < 2**31 else object
-    signs, is_bias = basis.signs.astype(int).astype(number), basis.coordinates == X.shape[1]
-    pixels = X[np.ix_(rows, np.where(is_bias, 0, basis.coordinates))].astype(number)
-    signed = np.where(is_bias, 255, pixels) * (q * signs) * y[rows][:, None]
-    return signed - np.where(is_bias, 0, 255) * np.array(p, number)
+    x, move, y = q * pixels.astype(number), 255 * np.array(p, number), y[:, None]
+    if not box:
+        return y * x - move, -y * x - move
+    low, high = np.maximum(x - move, 0), np.minimum(x + move, 255 * q)
+    return np.where(y > 0, low, -high), np.where(y > 0, -high, low)
 
 
-def _point(u, basis, n_features):
+def _matrix(X, y, p, q, basis, rows, box):
+    """Rows of B, as at the top of this module, for some samples: (len(rows), k)."""
+    d, j, signs = X.shape[1], basis.coordinates, basis.signs.astype(int)
+    is_bias = j == (2 * d if box else d)
+    pixels = X[np.ix_(rows, np.where(is_bias, 0, j % d))]
+    plus, minus = _columns(pixels, y[rows], p, q, box)
+    weights = np.where(j < d if box else signs > 0, plus, minus)
+    return np.where(is_bias, 255 * q * (signs * y[rows][:, None]).astype(plus.dtype), weights)
+
+
+def _point(u, basis, n_features, box):
     """Numerators of the nonzero weights, by pixel, and of the bias."""
-    signed = {int(j): int(s) * v for j, s, v in zip(basis.coordinates, basis.signs, u, strict=True)}
-    bias = signed.pop(n_features, 0)
-    return {j: v for j, v in signed.items() if v}, bias
+    weights, bias = {}, 0
+    for j, sign, value in zip(basis.coordinates.tolist(), basis.signs, u, strict=True):
+        if j == (2 * n_features if box else n_features):
+            bias = int(sign) * value
+        else:
+            signed = -value if sign < 0 or j >= n_features else value
+            weights[j % n_features] = weights.get(j % n_features, 0) + signed
+    return {j: v for j, v in weights.items() if v}, bias
 
 
-def _times(X, weights, factor):
-    """factor * X @ weights in Python integers: (n_samples,)."""
-    values = np.array([factor * v for v in weights.values()], object)
-    return X[:, list(weights)].astype(object) @ values
+def _margins(X, y, p, q, weights, bias, box):
+    """255 q times the robust margins, in Python integers: (n_samples,)."""
+    values = np.array(list(weights.values()), object)
+    plus, minus = _columns(X[:, list(weights)], y, p, q, box)
+    worst = np.where(values > 0, plus, minus).astype(object) @ abs(values)
+    return worst + 255 * q * bias * y.astype(object)
 
 
-def _moments(X, y, multipliers, scale, below):
-    """scale times sum t_i, sum t_i y_i and max_j |sum t_i y_i x_ij|, in Python integers."""
+def _moments(X, y, multipliers, scale, below, p, q, box):
+    """scale times sum t_i and sum t_i y_i, 255 q scale times the largest sum_i t_i Zplus_ij or
+    sum_i t_i Zminus_ij, in Python integers."""
     rows, values = list(multipliers), np.array(list(multipliers.values()), object)
-    signed = y[rows].astype(object) * values
-    q = scale * (y[below] @ X[below]).astype(object) + signed @ X[rows].astype(object)
-    return (
-        scale * len(below) + sum(values),
-        scale * int(y[below].sum()) + sum(signed),
-        max(abs(v) for v in q),
-    )
+    sums = [
+        scale * whole.sum(axis=0).astype(object) + values @ part.astype(object)
+        for whole, part in zip(
+            _columns(X[below], y[below], p, q, box), _columns(X[rows], y[rows], p, q, box),
+            strict=True,
+        )
+    ]  # fmt: skip
+    mass = scale * len(below) + sum(values)
+    return mass, scale * int(y[below].sum()) + sum(y[rows].astype(object) * values), np.max(sums)

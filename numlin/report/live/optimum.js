@@ -8,7 +8,7 @@ const names = Object.keys(data.optimum[0].others);
 
 const pair = ["optimum", "article"].map((what) => {
   const stamp = element(find("optima"), "figure");
-  const canvas = element(stamp, "canvas", { width: SIDE, height: SIDE, role: "img", "aria-label": `Weights of the ${what}` });
+  const canvas = element(stamp, "canvas", { width: WIDE, height: HIGH, role: "img", "aria-label": `Weights of the ${what}` });
   const caption = element(stamp, "figcaption");
   element(caption, "b", { id: `${what}-name` });
   for (const line of ["objective", "pixels", "clean", "attacked"]) element(caption, "output", { id: `${what}-${line}`, "aria-live": "off" });

@@ -133,7 +133,7 @@ part(chosen, () => {
 const thumbs = data.thumbs.map((i) => {
   const holder = element(find("thumbs"), "label");
   const input = element(holder, "input", { type: "radio", name: "digit" });
-  paint(element(holder, "canvas", { width: SIDE, height: SIDE }), image(i));
+  paint(element(holder, "canvas", { width: WIDE, height: HIGH }), image(i));
   on(input, "change", () => choose(i));
   return { input, cross: element(holder, "span", {}, "\u00d7"), i };
 });
@@ -144,7 +144,7 @@ for (const button of all('[data-does="to-radius"]')) {
 
 // One pixel: under the pointer, or where the arrows have led.
 
-state.pixel = 14 * SIDE + 14;
+state.pixel = (HIGH >> 1) * WIDE + (WIDE >> 1);
 const cursors = Array.from(find("panes").querySelectorAll(".paper"), (paper) => element(paper, "span", { class: "cursor" }));
 
 const meanPixel = remembered(() =>
@@ -159,7 +159,7 @@ part(
   () => [...chosen(), state.ball, state.eps, state.pixel],
   () => {
     const { pixel: j, model } = state;
-    const [row, column] = [Math.floor(j / SIDE), j % SIDE];
+    const [row, column] = [Math.floor(j / WIDE), j % WIDE];
     const [w, x, delta] = [model.w[j], attacked.x[j], attacked.delta[j]];
     put("pixel-x", x);
     put("pixel-share", w * x);
@@ -171,22 +171,22 @@ part(
     });
     const vote = w ? `ink here votes for ${digit(w)}` : "it has no say";
     put("pixel", w, `Row ${row}, column ${column}: weight ${text(w)}, ${vote}.`);
-    for (const cursor of cursors) Object.assign(cursor.style, { top: `${(100 * row) / SIDE}%`, left: `${(100 * column) / SIDE}%` });
+    for (const cursor of cursors) Object.assign(cursor.style, { top: `${(100 * row) / HIGH}%`, left: `${(100 * column) / WIDE}%` });
   },
 );
 
 function place(event, paper) {
   const box = paper.getBoundingClientRect();
-  return [((event.clientY - box.top) / box.height) * SIDE - 0.5, ((event.clientX - box.left) / box.width) * SIDE - 0.5];
+  return [((event.clientY - box.top) / box.height) * HIGH - 0.5, ((event.clientX - box.left) / box.width) * WIDE - 0.5];
 }
 
-const inside = (value) => Math.min(SIDE - 1, Math.max(0, Math.round(value)));
+const inside = (value, k) => Math.min([HIGH, WIDE][k] - 1, Math.max(0, Math.round(value)));
 
 for (const paper of all("#panes canvas")) {
   for (const event of ["pointermove", "pointerdown"]) {
     on(paper, event, (occurred) => {
       const [row, column] = place(occurred, paper).map(inside);
-      state.pixel = row * SIDE + column;
+      state.pixel = row * WIDE + column;
     });
   }
 }
@@ -209,7 +209,7 @@ function ink(from, to) {
   for (let k = 0; k <= steps; k++) {
     const [r, c] = [from[0] + (rows * k) / steps, from[1] + (columns * k) / steps];
     for (let j = 0; j < N_PIXELS; j++) {
-      const distance = Math.hypot(Math.floor(j / SIDE) - r, (j % SIDE) - c);
+      const distance = Math.hypot(Math.floor(j / WIDE) - r, (j % WIDE) - c);
       touched[j] = Math.max(touched[j], Math.min(1, Math.max(0, 2 - distance)));
     }
   }
@@ -238,10 +238,10 @@ for (const end of ["pointerup", "pointercancel", "lostpointercapture"]) {
 
 const ARROWS = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] };
 on(find("panes"), "keydown", (event) => {
-  const at = [Math.floor(state.pixel / SIDE), state.pixel % SIDE];
+  const at = [Math.floor(state.pixel / WIDE), state.pixel % WIDE];
   if (ARROWS[event.key]) {
-    const [row, column] = ARROWS[event.key].map((step, k) => inside(at[k] + step));
-    state.pixel = row * SIDE + column;
+    const [row, column] = ARROWS[event.key].map((step, k) => inside(at[k] + step, k));
+    state.pixel = row * WIDE + column;
   } else if (event.key === " " && state.drawing) {
     begin();
     ink(at, at);

@@ -11,7 +11,7 @@ find("step").max = state.step;
 
 const stamps = runs.map((run, k) => {
   const stamp = element(find("stamps"), "figure");
-  const canvas = element(stamp, "canvas", { width: SIDE, height: SIDE, role: "img", "aria-label": `Weights of ${run.name}` });
+  const canvas = element(stamp, "canvas", { width: WIDE, height: HIGH, role: "img", "aria-label": `Weights of ${run.name}` });
   const caption = element(stamp, "figcaption");
   element(caption, "b", { style: `border-color: ${colour(run.name)}` }, run.name);
   for (const what of ["accuracy", "loss"]) element(caption, "output", { id: `${what}-${k}`, "aria-live": "off" });
