@@ -89,3 +89,19 @@ def test_a_type_checker_knows_the_public_names_and_rejects_a_misspelt_parameter(
     found, complaint, code = api.run([*options, str(program)])
     assert (code, complaint) == (1, "") and found.count("error") == 2, found
     assert 'program.py:3: error: Unexpected keyword argument "epz" for "Training"' in found
+
+
+def test_the_readmes_python_prints_what_the_readme_says(mnist, capsys, monkeypatch):
+    import matplotlib
+
+    matplotlib.use("agg")
+    monkeypatch.setenv("NUMLIN_DATA", str(mnist.paths["train-images"].parent))
+    section = (ROOT / "README.md").read_text("utf-8").split("## In Python")[1].split("\n## ")[0]
+    blocks = re.findall(r"```(python)?\n(.*?)```", section, re.DOTALL)
+    assert [language for language, _ in blocks] == ["python", "", "python", "", "python"]
+    names: dict = {}
+    for language, text in blocks:
+        if language:
+            exec(text, names)
+        else:
+            assert capsys.readouterr().out == text
