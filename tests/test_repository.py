@@ -10,7 +10,7 @@ import pytest
 
 from numlin.commands import COMMANDS
 from numlin.figures import FIGURES, story
-from numlin.kernels.jit import SOURCES
+from numlin.kernels import jit
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,7 +70,7 @@ def test_imports_only_go_up_the_readmes_reading_order():
 
 def test_whatever_reaches_compiled_code_makes_stored_machine_code_stale():
     """Modules with kernels, and the modules that they import, are among the stamped sources."""
-    stamped = {path.relative_to(ROOT / "numlin").as_posix() for path in SOURCES}
+    stamped = {path.relative_to(jit.ROOT).as_posix() for path in jit.SOURCES}
     kernels = [path for path in (ROOT / "numlin").rglob("*.py") if "\n@jit\n" in path.read_text()]
     assert len(kernels) > 2
     for path in kernels:
