@@ -346,6 +346,7 @@ def test_a_home_directory_is_expanded_and_an_empty_path_refused(tmp_path, monkey
     monkeypatch.setenv("NUMLIN_DATA", "~/z")
     assert datasets.data_folder() == tmp_path / "z"
     monkeypatch.delenv("NUMLIN_DATA")
+    monkeypatch.chdir(tmp_path)  # where others, who expand nothing, put their caches
     monkeypatch.setenv("XDG_CACHE_HOME", "~/c")
     assert datasets.data_folder() == tmp_path / "c/numlin/mnist"
     for option in ("--data-dir", "--out"):
