@@ -4,10 +4,13 @@ import ast
 import subprocess
 import sys
 import time
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from numlin import cli, learn
+from numlin.gradcheck import check_gradient
 from numlin.kernels import plain
 from numlin.learn import judge
 from numlin.learn.grading import Solution, Wrong, diagnose
@@ -183,6 +186,8 @@ def read_idx(data):
 WRONG = """
 e01_hinge | np.maximum(0, 1 - margin) | 1 - margin | the maximum with 0 is missing
 e01_hinge | 1 - margin | -margin | the perceptron's loss
+e01_hinge | 1 - margin | 1 + margin | the sign of the margin
+e01_hinge | margin < 1, -1.0 | margin <= 1, -0.5 - 0.5 * (margin < 1) | a subgradient at the kink
 e01_hinge | margin < 1 | margin <= 1 | weak inequality for strict
 e01_hinge | -1.0, 0.0 | 1.0, 0.0 | the sign: the loss falls
 e01_hinge | margin < 1 | margin < 0 | active below 0 instead of below 1
@@ -201,6 +206,13 @@ e03_dual_norm | np.linalg.norm(w) or 1 | np.linalg.norm(w) | 0/0 at w = 0
 e03_dual_norm | np.sign(w[j]) | 1 | the sign is lost in l1
 e03_dual_norm | v[j] = np.sign(w[j]) | v = np.sign(w) | v is longer than 1 in l1
 e04_robust_hinge | eps * np.abs(w).sum()).mean() | 0).mean() + eps * np.abs(w).sum() | eps ||w||_1
+e04_robust_hinge | + eps * np.abs(w).sum()).mean() | - eps * np.abs(w).sum()).mean() | the eps term is added to the margin
+e04_robust_hinge | + b) + eps * np.abs(w).sum() | + b - eps * np.abs(w).sum()) | y stands before the eps term
+e04_robust_hinge | ).mean() | ).sum() | 1/n is missing: the sum
+e04_robust_hinge | active.mean() | (active * y).mean() | y in the eps term
+e04_robust_hinge | eps * np.sign(w) | eps * np.abs(w) | eps |w| for eps sign(w)
+e04_robust_hinge | c @ X + active.mean() * eps * np.sign(w), c.sum() | len(y) * c @ X + active.sum() * eps * np.sign(w), len(y) * c.sum() | 1/n is missing: the sum
+e04_robust_hinge | return c @ X + active.mean() * eps * np.sign(w), c.sum() | k = len(y) / max(1, active.sum()); return k * (c @ X + active.mean() * eps * np.sign(w)), k * c.sum() | the mean over
 e04_robust_hinge | + active.mean() * eps | + eps | the eps term at inactive samples
 e04_robust_hinge | + active.mean() * eps | - active.mean() * eps | the sign of the eps term
 e04_robust_hinge | active.mean() | active.sum() | 1/n is missing in the eps term
@@ -213,6 +225,9 @@ e05_attack | np.sign(w) | w / np.linalg.norm(w) | the l2 attack
 e05_attack | X - | 0 * X - | delta instead of X + delta
 e06_pixel_box | np.clip(X - eps * y[:, None] * np.sign(w), 0, 1) | np.clip(X, 0, 1) - eps * y[:, None] * np.sign(w) | the clip comes before the step
 e06_pixel_box | np.clip(X - | X + np.clip(- | delta is clipped to [0, 1]
+e06_pixel_box | 0, 1) | 0, 1) - X | delta is returned, not X + delta
+e06_pixel_box | y[:, None] * np.sign(w) | np.where(y[:, None] * w > 0, 1, -1) | a pixel of weight 0 moves
+e06_pixel_box | np.sign(w) | np.where(w >= 0, 1, -1) | a pixel of weight 0 moves
 e06_pixel_box | X - | X + | maximum for minimum
 e06_pixel_box | * y[:, None] |  | the label y is missing
 e06_pixel_box | 0, 1) | 0, None) | only one side of the box
@@ -228,6 +243,12 @@ e08_central_difference | h * d | h | d is forgotten
 e08_central_difference | np.log(steps) | steps | only one logarithm is taken
 e08_central_difference | polyfit(u, v | polyfit(v, u | steps and errors are exchanged
 e09_gradient_checker | if all((end == signs).all() for end in ends) | if True | kinks are not looked at
+e09_gradient_checker | (end == signs).all() for end in ends | (end == ends[0]).all() for end in ends | kinks at x itself
+e09_gradient_checker | for end in ends) | for end in ends[1:]) | kinks are looked at on one side
+e09_gradient_checker | for end in ends) | for end in ends[:1]) | kinks are looked at on one side
+e09_gradient_checker | all((end == signs).all() for end in ends) | (ends[0] * ends[1] > 0).all() | a kink entry that is 0 all along
+e09_gradient_checker | f(x - h * d)) / (2 * h) | f(x)) / h | a one-sided difference
+e09_gradient_checker | max(abs(D), abs(g[j])) | np.linalg.norm(g) | a tolerance relative to the whole
 e09_gradient_checker | word in words | word in words[:1] | only the first coordinate
 e09_gradient_checker | 1e-4 * max(abs(D), abs(g[j])) | 1e-6 | an absolute tolerance
 e09_gradient_checker | abs(D - g[j]) | D - g[j] | the sign of the difference
@@ -252,6 +273,12 @@ e12_proximal | prox(w - learning_rate * grad, learning_rate * strength) | prox(w
 e13_lower_bound | np.clip(a, 0, 1 / len(y)) | np.clip(a, 0, None) | a_i above 1/n are kept
 e13_lower_bound | np.clip(a, 0, | np.clip(a, None, | negative a_i are kept
 e13_lower_bound | least / up, least / down | 1, 1 | the classes are not balanced
+e13_lower_bound | least / up, least / down | down / up, 1 | one class is scaled whichever
+e13_lower_bound | least / up, least / down | 1, up / down | one class is scaled whichever
+e13_lower_bound | np.where(y > 0, least / up, least / down) | np.where(y * y.sum() > 0, least / max(up, down) if (up > down) == (y.sum() > 0) else max(up, down) / least, 1) | the heavier class is taken by the number
+e13_lower_bound | (excess(a) - excess(inner)) | (excess(a) + excess(inner)) | t = e(a) / (e(a) + e(inner))
+e13_lower_bound | np.abs((a * y) @ X).max() | np.linalg.norm((a * y) @ X) | the 2-norm of
+e13_lower_bound | np.abs((a * y) @ X).max() | ((a * y) @ X).max() | the absolute value is missing
 e13_lower_bound | if excess(a) <= 0 | if True | the condition on sum a_i y_i x_i
 e13_lower_bound | (1 - t) * a + t * inner | t * a + (1 - t) * inner | the shares of the mixture
 e14_certificate | and all(v * n <= 1 for v in a) |  | a_i <= 1/n is not checked
@@ -309,7 +336,8 @@ def test_a_wrong_solution_gets_the_name_of_its_mistake(name, old, new, mistake, 
     code = "\n".join(line for line in RIGHT[name].splitlines() if not line.startswith("@"))
     assert old in code
     graded = judged(tmp_path, name, code.replace(old, new))
-    assert graded["state"] == "nearly" and graded["message"].startswith(mistake), graded["message"]
+    assert graded["state"] in ("nearly", "wrong"), graded
+    assert graded["message"].startswith(mistake), graded["message"]
 
 
 @pytest.mark.parametrize("name", RIGHT)
@@ -361,22 +389,22 @@ BROKEN = {
     "": ("empty", "does not define attack(w, X, y, eps)"),
     "attack(": ("crashes", "SyntaxError: '(' was never closed, line 2: attack("),
     "import nothing": ("crashes", "No module named 'nothing', line 2: import nothing"),
-    "def attack(w): return w": ("nearly", "attack(w): expected attack(w, X, y, eps)"),
-    "def attack(w, X, y, eps): X - eps": ("nearly", "attack returns None: is its return missing?"),
-    "def attack(w, X, y, eps): return w": ("nearly", "attack returns shape (3,), expected (7, 3)"),
+    "def attack(w): return w": ("wrong", "attack(w): expected attack(w, X, y, eps)"),
+    "def attack(w, X, y, eps): X - eps": ("wrong", "attack returns None: is its return missing?"),
+    "def attack(w, X, y, eps): return w": ("wrong", "attack returns shape (3,), expected (7, 3)"),
     "def attack(w, X, y, eps): return 'X'": (
-        "nearly",
+        "wrong",
         "attack returns str of <U1, expected numbers",
     ),
-    "def attack(w, X, y, eps): return X, y": (
-        "nearly",
-        "returns tuple of object, expected numbers",
-    ),
-    "def attack(w, X, y, eps): return X - 1j": ("nearly", "complex128, expected numbers"),
-    "def attack(w, X, y, eps): return X / 0": ("nearly", "attack returns what is not finite"),
+    "def attack(w, X, y, eps): return X, y": ("wrong", "returns tuple of object, expected numbers"),
+    "def attack(w, X, y, eps): return X - 1j": ("wrong", "complex128, expected numbers"),
+    "def attack(w, X, y, eps): return X / 0": ("wrong", "attack returns what is not finite"),
     "def attack(w, X, y, eps): return X @ X": ("crashes", "ValueError: matmul: Input operand 1"),
     "def attack(w, X, y, eps): return 1 / 0": ("crashes", "division by zero, line 2: def attack"),
-    "def attack(w, X, y, eps): X -= 1; return X": ("nearly", "attack changes its arguments"),
+    "def attack(w, X, y, eps): X -= 1; return X": (
+        "wrong",
+        "attack writes into the caller's X: change a copy",
+    ),
     "def attack(w, X, y, eps): return X.astype('f4')": ("nearly", "attack returns float32"),
     "def attack(w, X, y, eps): raise SystemExit": ("exits", "graded, line 2: def attack"),
     "import sys\nsys.exit()": ("exits", "ends the process before it is graded, line 3: sys.exit()"),
@@ -409,6 +437,69 @@ def test_files_that_do_not_come_back_harm_nobody_and_are_told_apart(code, tmp_pa
     assert ("It printed:\n  | hello" in learn.verdict(path, graded)) == ("hello" in code)
 
 
+UNNAMED = {
+    ("e01_hinge", "margin < 1, -1.0, 0.0", "margin < 1, -1, 0"): (
+        "nearly",
+        ("hinge_derivative returns int64, expected floating point",),
+    ),
+    ("e01_hinge", "np.maximum(0, 1 - margin)", "max(0, 1 - margin[0])"): (
+        "nearly",
+        ("hinge returns shape (), expected (1,): one number for all (max for np.maximum",),
+    ),
+    ("e01_hinge", "1 - margin", "3 - margin"): (
+        "nearly",
+        ("hinge is not right yet\nBy hand: hinge of margin = [0.5]\n  yours gives  [2.5]",),
+    ),
+    ("e04_robust_hinge", ", c.sum()", ", c.sum() * len(y)"): (
+        "nearly",
+        ("likely: in b, a factor of n, n = 7\nBy hand: robust_subgradient of", "X = [[1], [1]]"),
+    ),
+    ("e04_robust_hinge", ", c.sum()", ", c.sum() * 3"): (
+        "nearly",
+        ("likely: in b, a factor of 3\nBy hand: robust_subgradient of w = [1], b = 0, X = [[1]]",),
+    ),
+    ("e13_lower_bound", "(1 - t) * a + t * inner", "a + 1.01 * t * (inner - a)"): (
+        "nearly",
+        ("feasible here and a true bound, but not the best", "yours gives  [0.25, 0.12375"),
+    ),
+    ("e13_lower_bound", "1 / len(y))", "1 / len(y), out=a)"): (
+        "nearly",
+        ("make_feasible writes into the caller's a: change a copy",),
+    ),
+}
+
+
+@pytest.mark.parametrize("name, old, new", UNNAMED)
+def test_a_mistake_without_a_name_is_shown_by_hand(name, old, new, tmp_path):
+    state, said = UNNAMED[name, old, new]
+    assert old in RIGHT[name]
+    graded = judged(tmp_path, name, RIGHT[name].replace(old, new))
+    assert graded["state"] == state and all(part in graded["message"] for part in said), graded
+    assert graded["message"].count("yours gives") <= 2 and "usual mistakes" not in graded["message"]
+
+
+def test_a_call_is_shown_once_and_finite_results_are_preferred(tmp_path):
+    code = RIGHT["e06_pixel_box"].replace("np.sign(w)", "w / np.abs(w)")
+    said = judged(tmp_path, "e06_pixel_box", code)["message"]
+    assert "By hand" in said and said.count("[[nan]]") == 1, said
+    code = RIGHT["e09_gradient_checker"].replace('"fail" for', '"pass" for')
+    early = code.replace('"fail", "inconclusive", "pass"', '"inconclusive", "fail", "pass"')
+    said = judged(tmp_path, "e09_gradient_checker", early)["message"]
+    assert said.count("verdict of f") == 1, said
+
+
+def test_numlins_gradient_checker_says_what_the_plain_one_of_the_exercise_says():
+    def numlins(f, gradient, x, kinks):
+        if not np.isfinite(gradient(x)).all():
+            return "fail"
+        options = {"rtol": 1e-6, "directions": 0}
+        return str(check_gradient(f, gradient, x, lambda u: {"kinks": kinks(u)}, **options).verdict)
+
+    exercise = learn.exercise("e09_gradient_checker")
+    for name, args in exercise.cases():
+        assert numlins(*args) == exercise.OWN[name](*args)
+
+
 def test_nothing_is_overwritten_and_what_is_missing_is_written(tmp_path, capsys):
     folder = tmp_path / "deep" / "exercises"
     assert cli.main(["learn", "--out", str(folder)]) == 0
@@ -428,11 +519,14 @@ def test_the_command_lists_grades_hints_and_compares(solved, tmp_path, capsys, m
     out = capsys.readouterr().out
     assert out.count("open: not begun") == len(RIGHT) and "--out numlin-exercises" in out
     assert cli.main(["learn", "check"]) == 2
-    assert "numlin-exercises: no such folder" in capsys.readouterr().err
+    assert "numlin-exercises: no such folder; name yours with --out" in capsys.readouterr().err
+    assert cli.main(["learn", "check", "--out", "nowhere"]) == 2 and not Path("nowhere").exists()
     assert cli.main(["learn", "check", "1", "3", "--out", str(solved)]) == 0
     out = capsys.readouterr().out
     assert "1 The hinge and its subgradient: right" in out and "2 of 2 right" in out
     assert "yours\n  | def hinge(margin):" in out and "numlin's\n  | def hinge(margin):" in out
+    assert "Results are identical" in out and "files written" not in out
+    assert f"edit {solved}/e04_robust_hinge.py, then numlin learn check 4 --out {solved} (" in out
     hints = [learn.hints(name) for name in learn.names()]
     assert all(len(three) == 3 and "numlin/" in three[2] for three in hints)
     for step in (1, 2, 3):
@@ -440,6 +534,23 @@ def test_the_command_lists_grades_hints_and_compares(solved, tmp_path, capsys, m
         assert " ".join(capsys.readouterr().out.split()).startswith(hints[4][step - 1])
     for wrong in (["check", "99"], ["hint"], ["hint", "1", "4"]):
         assert cli.main(["learn", *wrong, "--out", str(solved)]) == 2
+
+
+def test_the_next_command_works_where_it_is_said(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written(tmp_path, "e05_attack", RIGHT["e05_attack"].replace("X -", "X +"))
+    for folder, command in ((tmp_path, "learn check 5"), (tmp_path / "..", None)):
+        monkeypatch.chdir(folder)
+        command = command or f"learn check 5 --out {tmp_path.name}"
+        assert cli.main(command.split()) == 1
+        assert f"then numlin {command} (stuck: numlin learn hint 5)" in capsys.readouterr().out
+
+
+def test_a_plain_version_is_shown_beside_a_right_one(tmp_path):
+    for name in ("e06_pixel_box", "e09_gradient_checker", "e13_lower_bound"):
+        path = written(tmp_path, name, RIGHT[name])
+        shown = learn.comparison(path, {"gap": 0.0})
+        assert len(shown.splitlines()) < 60 and "self" not in shown
 
 
 def test_pytest_says_in_a_copied_folder_what_the_command_says(tmp_path):

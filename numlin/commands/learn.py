@@ -1,5 +1,6 @@
 """`numlin learn`: exercises to be solved in an editor, graded by mathematics."""
 
+import shlex
 import textwrap
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def options(parser):
         "--out",
         type=Path,
         metavar="DIR",
-        help="the folder of the exercises: what it lacks is written, nothing is overwritten "
-        f"(default: {learn.FOLDER}, if it is there)",
+        help="the folder of the exercises; list writes what it lacks and overwrites nothing "
+        f"(default: the current folder if it holds exercises, else {learn.FOLDER})",
     )
 
 
@@ -32,11 +33,13 @@ def run(options):
     """List, grade or hint; exit code 1 if an exercise that was to be graded is not right."""
     if options.action == "hint":
         return _hint(*options.numbers[:2])
-    folder, chosen = options.out or learn.FOLDER, _chosen(options.numbers)
-    if options.out:
-        print(f"{folder}: {len(learn.write(folder))} files written; what was there stays\n")
+    here = any(Path(f"{name}.py").exists() for name in learn.names())
+    folder = options.out or (Path() if here else learn.FOLDER)
+    chosen = _chosen(options.numbers)
     if options.action == "check" and not folder.is_dir():
-        raise ValueError(f"{folder}: no such folder; numlin learn --out {folder} writes it")
+        raise ValueError(f"{folder}: no such folder; name yours with --out DIR, or go there")
+    if options.out and options.action == "list":
+        print(f"{folder}: {len(learn.write(folder))} files written; what was there stays\n")
     graded = learn.grade_all(folder, chosen)
     if options.action == "list":
         print(learn.listing(graded) + "\n")
@@ -46,7 +49,9 @@ def run(options):
             if options.numbers and found["state"] == "right":
                 print(learn.comparison(folder / f"{name}.py", found) + "\n")
     unsolved = [name for name, found in graded.items() if found["state"] != "right"]
-    print(f"{len(graded) - len(unsolved)} of {len(graded)} right. {_next(folder, unsolved)}")
+    right = f"{len(graded) - len(unsolved)} of {len(graded)} right."
+    after = learn.names()[learn.number(chosen[-1]) :]
+    print(f"{right} {_next(folder, options.out, (unsolved or after)[:1])}")
     return 1 if options.action == "check" and unsolved else 0
 
 
@@ -67,11 +72,12 @@ def _chosen(numbers):
     return [names[number] for number in numbers or names]
 
 
-def _next(folder, unsolved):
-    """What to do now."""
+def _next(folder, out, names):
+    """What to do now: the exercise in `names`, if there is one."""
+    out = f" --out {shlex.quote(str(out))}" if out else ""
     if not folder.is_dir():
         return f"Next: numlin learn --out {folder}, which writes the exercises."
-    if not unsolved:
-        return "numlin learn check N shows numlin's own version beside yours."
-    n = learn.number(unsolved[0])
-    return f"Next: edit {folder / unsolved[0]}.py, then numlin learn check {n} (stuck: hint {n})."
+    if not names:
+        return f"How far all are: numlin learn{out}"
+    n, file = learn.number(names[0]), folder / f"{names[0]}.py"
+    return f"Next: edit {file}, then numlin learn check {n}{out} (stuck: numlin learn hint {n})."

@@ -5,7 +5,8 @@ One file an exercise, `eNN_name.py`, found by its name; the sixteenth needs noth
     docstring     a title, and the text that a learner gets
     functions     those to be written, without bodies; they are copied into the learner's file
     OWN           the same functions, done right, by numlin where it has them
-    SOURCE        where numlin does it, "module:name"; the last hint, and shown beside a right one
+    SOURCE        where numlin does it, "module:name"; the last hint
+    SHOWN         functions to show beside a right solution, if SOURCE holds much else
     DIFFERS       what numlin's version does besides, and why
     HINTS         two
     MISTAKES      each a wrong twin of a function, what is wrong, and numbers to see it by hand
@@ -69,9 +70,8 @@ def title(name):
 def text(name):
     """What a learner's file holds before anything is done: text, signatures, no answer."""
     module, n = exercise(name), number(name)
-    about = (
-        f"{inspect.getdoc(module)}\n\nGrade: numlin learn check {n}\nHints: numlin learn hint {n}"
-    )
+    ways = f"Grade, in this folder: numlin learn check {n}\nHints: numlin learn hint {n}"
+    about = f"{inspect.getdoc(module)}\n\n{ways}"
     functions = (inspect.getsource(getattr(module, function)) for function in module.OWN)
     return "\n\n".join([f'"""{about}\n"""\n\nimport numpy as np\n', *functions])
 
@@ -139,13 +139,15 @@ def comparison(path, graded):
         if isinstance(node, ast.FunctionDef):
             first = (node.decorator_list or [node])[0].lineno
             yours.append("\n".join(source.splitlines()[first - 1 : node.end_lineno]))
-    own = [textwrap.dedent(inspect.getsource(function)) for function in _sources(path.stem)]
+    shown = getattr(exercise(path.stem), "SHOWN", None) or _sources(path.stem)
+    own = [textwrap.dedent(inspect.getsource(function)) for function in shown]
     lines = []
     for whose, codes in (("yours", yours), ("numlin's", own)):
         lines += [whose, *(textwrap.indent(_bare(code), "  | ") + "\n" for code in codes)]
     differs = exercise(path.stem).DIFFERS
     if graded["gap"] is not None:
-        differs = f"Results differ by {graded['gap']:.0e} at the most. {differs}"
+        gap = f"differ by {graded['gap']:.0e} at the most" if graded["gap"] else "are identical"
+        differs = f"Results {gap}. {differs}"
     return "\n".join([*lines, "what differs", textwrap.indent(textwrap.fill(differs, 96), "  ")])
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from numlin import losses
 from numlin.gradcheck import check_gradient, check_subgradient
-from numlin.learn.grading import Mistake, a, passes
+from numlin.learn.grading import Mistake, a, beside, passes
 
 
 def hinge(margin):
@@ -46,6 +46,11 @@ MISTAKES = (
     Mistake("hinge_derivative", "weak inequality for strict: the kink counts as active. At m = 1 "
             "every number in [-1, 0] is a subgradient; active means m < 1, so 0 is taken.",
             lambda m: np.where(m <= 1, -1.0, 0.0), (a(1),)),
+    Mistake("hinge_derivative", "a subgradient at the kink, but not the one asked for. Every "
+            "number in [-1, 0] is one at m = 1; active means m < 1, strictly, so 0 is taken.",
+            lambda m: np.where(m == 1, -0.5, np.where(m < 1, -1.0, 0.0)), (a(1),)),
+    Mistake("hinge", "the sign of the margin: 1 + m. A large margin is what is asked for: it must "
+            "lower the loss.", lambda m: np.maximum(0, 1 + m), (a(0.5),)),
     Mistake("hinge_derivative", "the sign: the loss falls as the margin grows. 1 - m has the "
             "slope -1 in m: the minus of the inner function is lost.",
             lambda m: np.where(m < 1, 1.0, 0.0), (a(0),)),
@@ -68,7 +73,8 @@ def prove(s):
         return sum(max(0.0, 1.0 - k) for k in m)
 
     for m in np.linspace(-3, 3, 13):
-        s.holds(abs(s("hinge", a(m))[0] - f([m])) < 1e-12, "is not max(0, 1 - m)")
+        found = s("hinge", a(m))
+        s.holds(abs(found[0] - f([m])) < 1e-12, beside(found, a(f([m]))))
     slope = partial(s, "hinge_derivative")
     smooth = check_gradient(f, slope, a(-2, 0.5, 0.9, 1.1, 3), lambda m: {"1 - m": 1 - m})
     passes(smooth, "slope away from the kink")

@@ -87,7 +87,7 @@ def prove(s):
     for w, b, X, y, _ in samples()[:4]:
         f, slope = at_point(worst_case, X, y), at_point(partial(s, "gradient"), X, y)
         kinks = at_point(objective.kinks, X, y)
-        passes(check_gradient(f, slope, np.append(w, b), kinks), "gradient in (w, b)")
+        passes(check_gradient(f, slope, (w, b), kinks), "gradient in (w, b)", len(X))
     s.agrees()
     check_vectorised(s, "gradient", np.ones(5), 0.0, np.ones((20000, 5)), np.ones(20000))
     return "central differences in w and b in 4 cells; kinks, one sample, w = 0; its time"

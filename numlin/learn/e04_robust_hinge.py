@@ -16,12 +16,15 @@ import numpy as np
 
 from numlin import objective
 from numlin.gradcheck import check_gradient, check_subgradient
-from numlin.learn.grading import Mistake, a, at_point, passes, samples, worst_case
-from numlin.losses import hinge
+from numlin.learn.grading import Mistake, a, at_point, beside, changed, passes, samples, worst_case
 
 
 def robust_objective(w, b, X, y, eps):
-    """F(w, b), a float; shapes as in exercise 2, eps a float >= 0."""
+    """F(w, b), a float.
+
+    w (n_features,), b a float, X (n_samples, n_features), y (n_samples,) of -1.0 and +1.0, eps a
+    float >= 0.
+    """
     raise NotImplementedError
 
 
@@ -42,51 +45,68 @@ HINTS = (
 DIFFERS = "numlin's serves every loss and ball; the hinge and the l-inf ball give this one."
 
 
-def _twin(active=None, pull=None, sign=np.sign):
-    """The subgradient with one thing changed; `pull` is what stands before eps sign(w)."""
-
-    def subgradient(w, b, X, y, eps):
-        margin = y * (X @ w + b)
-        robust = margin - eps * np.abs(w).sum()
-        on = active(margin, robust) if active else robust < 1
-        share = pull(on, len(y)) if pull else on.mean()
-        return -(on * y) @ X / len(y) + share * eps * sign(w), -(on * y).sum() / len(y)
-
-    return subgradient
+def _objective(w, b, X, y, eps):
+    robust = y * (X @ w + b) - eps * np.abs(w).sum()
+    return np.maximum(0, 1 - robust).mean()
 
 
-def _mistake(text, example, wrong=None, of="robust_subgradient", **changed):
+def _subgradient(w, b, X, y, eps):
+    active = y * (X @ w + b) - eps * np.abs(w).sum() < 1
+    grad_w = -(active * y) @ X + active.sum() * eps * np.sign(w)
+    return grad_w / len(y), -(active * y).sum() / len(y)
+
+
+def _mistake(text, example, *swaps, twin=_subgradient):
     w, b, x, y, eps = example
-    return Mistake(of, text, wrong or _twin(**changed), (a(*w), b, np.array(x), a(*y), eps))
+    example = a(*w), b, np.array(x, float), a(*y), eps
+    return Mistake(f"robust{twin.__name__}", text, changed(twin, *swaps), example)
 
 
+_DROP, _PULL, _N = "eps * np.abs(w).sum()", "active.sum() * eps * np.sign(w)", "/ len(y)"
 MISTAKES = (
     _mistake("eps ||w||_1 stands outside of the hinge: that is an l1 penalty. A sample whose "
              "robust margin is above 1 costs nothing at all; inside the maximum, its eps term "
-             "goes with it.", ([2], 0.0, [[2.0]], [1], 0.5),
-             lambda w, b, X, y, eps: hinge(y * (X @ w + b)).mean() + eps * np.abs(w).sum(),
-             "robust_objective"),
+             "goes with it.", ([2], 0.0, [[2]], [1], 0.5), (f" - {_DROP}", ""),
+             (".mean()", f".mean() + {_DROP}"), twin=_objective),
     _mistake("||w||_2 or max |w_j| for ||w||_1. Every pixel may move by eps at the same time, "
-             "each taking eps |w_j|: a sum.", ([1, 1], 0.0, [[1.0, 0.0]], [1], 0.5),
-             lambda w, b, X, y, eps: hinge(y * (X @ w + b) - eps * np.sqrt(w @ w)).mean(),
-             "robust_objective"),
+             "each taking eps |w_j|: a sum.", ([1, 1], 0.0, [[1, 0]], [1], 0.5),
+             ("np.abs(w).sum()", "np.sqrt(w @ w)"), twin=_objective),
+    _mistake("the eps term is added to the margin. The adversary lowers it: the worst case is the "
+             "smallest margin.", ([2], 0.0, [[0.25]], [1], 0.5), ("- eps", "+ eps"),
+             twin=_objective),
+    _mistake("y stands before the eps term too: y (w.x + b - eps ||w||_1). The margin falls by eps "
+             "||w||_1 for both labels; here it rises for y = -1.", ([-2], 0.0, [[0.25]], [-1], 0.5),
+             (f" + b) - {_DROP}", f" + b - {_DROP})"), twin=_objective),
+    _mistake("1/n is missing: the sum instead of the mean. F is a mean: it must not grow when "
+             "every sample is given twice.", ([1], 0.0, [[1], [1]], [1, 1], 0.5),
+             ("mean()", "sum()"), twin=_objective),
     _mistake("the eps term at inactive samples. Where the robust margin is above 1 the loss is 0 "
              "nearby: it has no eps term either. eps sign(w) counts for the share of active "
-             "samples.", ([1], 0.0, [[3.0]], [1], 0.5), pull=lambda on, n: 1.0),
+             "samples.", ([1], 0.0, [[3]], [1], 0.5), ("active.sum()", "len(y)")),
     _mistake("the eps term is missing. The drop eps ||w||_1 depends on w too, and has a slope.",
-             ([1], 0.0, [[1.0]], [1], 0.5), pull=lambda on, n: 0.0),
+             ([1], 0.0, [[1]], [1], 0.5), (f" + {_PULL}", "")),
     _mistake("the sign of the eps term. The drop raises the loss: against w it pulls, so the step "
-             "shrinks w.", ([1], 0.0, [[1.0]], [1], 0.5), pull=lambda on, n: -on.mean()),
+             "shrinks w.", ([2], 0.0, [[0.25]], [1], 0.5), ("+ active", "- active")),
+    _mistake("y in the eps term. y_i belongs to the slope of the margin; the drop eps ||w||_1 is "
+             "the same for both labels.", ([-1], 0.0, [[1]], [-1], 0.5),
+             ("active.sum()", "(active * y).sum()")),
+    _mistake("eps |w| for eps sign(w). The slope of |w_j| is sign(w_j), however large w_j is.",
+             ([2], 0.0, [[0.5]], [1], 0.25), ("np.sign(w)", "np.abs(w)")),
     _mistake("1/n is missing in the eps term. Each active sample pays eps sign(w), and F is the "
-             "mean of them.", ([1], 0.0, [[1.0], [1.0]], [1, 1], 0.5), pull=lambda on, n: on.sum()),
+             "mean of them.", ([1], 0.0, [[1], [1]], [1, 1], 0.5), ("/ len(y), ", ", "),
+             ("-(active * y) @ X", "-(active * y) @ X / len(y)")),
+    _mistake("1/n is missing: the sum instead of the mean. F is a mean; its slope must not grow "
+             "when every sample is given twice.", ([1], 0.0, [[1], [1]], [1, 1], 0.5), (_N, "")),
+    _mistake("the mean over the active samples alone. Inactive samples have slope 0, but they "
+             "count in n.", ([1], 0.0, [[1], [3]], [1, 1], 0.5),
+             (_N, "/ max(active.sum(), 1)")),
     _mistake("active by the plain margin. The loss sees the margin after the attack: 1 - m + eps "
-             "||w||_1 > 0 decides.", ([1], 0.0, [[1.25]], [1], 0.5),
-             active=lambda margin, robust: margin < 1),
+             "||w||_1 > 0 decides.", ([1], 0.0, [[1.25]], [1], 0.5), (f" - {_DROP}", "")),
     _mistake("sign(0) is 1. Where w_j = 0 any slope in [-1, 1] is a subgradient of |w_j|; numlin "
-             "takes 0.", ([0], 0.0, [[1.0]], [1], 0.5), sign=lambda w: np.where(w >= 0, 1.0, -1.0)),
+             "takes 0.", ([0], 0.0, [[1]], [1], 0.5), ("np.sign(w)", "np.where(w >= 0, 1, -1)")),
     _mistake("weak inequality for strict: the kink counts as active. At a robust margin of "
              "exactly 1 the loss's subgradient is taken as 0.", ([1], 0.0, [[1.5]], [1], 0.5),
-             active=lambda margin, robust: robust <= 1),
+             ("< 1", "<= 1")),
 )  # fmt: skip
 
 
@@ -97,11 +117,11 @@ def cases():
 def prove(s):
     for k, (w, b, *data) in enumerate(samples()):
         found, worst = s("robust_objective", w, b, *data), worst_case(w, b, *data)
-        s.holds(abs(found - worst) < 1e-12, f"is {found:.6g}, but a corner gives {worst:.6g}")
+        s.holds(abs(found - worst) < 1e-12, f"{beside(found, worst)}, by trying every corner")
         f, slope = at_point(worst_case, *data), at_point(partial(s, "robust_subgradient"), *data)
-        v, kinks = np.append(w, b), at_point(objective.kinks, *data)
+        v, kinks = (w, b), at_point(objective.kinks, *data)
         if k < 4:
-            passes(check_gradient(f, slope, v, kinks), "gradient in (w, b)")
+            passes(check_gradient(f, slope, v, kinks), "gradient in (w, b)", len(data[0]))
         passes(check_subgradient(f, slope, v, directions=5), "subgradient in (w, b)")
     s.agrees()
     return "every corner of the ball; gradient in 4 cells; subgradient inequality at 9 points"

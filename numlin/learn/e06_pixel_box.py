@@ -12,11 +12,14 @@ ball the same repair would not be. A pixel whose weight is 0 stays where it is.
 import numpy as np
 
 from numlin import attacks
-from numlin.learn.grading import Mistake, a, corners
+from numlin.learn.grading import Mistake, a, changed, corners
 
 
 def box_attack(w, X, y, eps):
-    """X_adv (n_samples, n_features) in [0, 1]; X is in [0, 1], the rest as in exercise 5."""
+    """X_adv (n_samples, n_features) in [0, 1].
+
+    w (n_features,), X (n_samples, n_features) in [0, 1], y (n_samples,) of -1.0, +1.0, eps >= 0.
+    """
     raise NotImplementedError
 
 
@@ -26,11 +29,20 @@ HINTS = (
     "Pixel j lives in [max(0, x_j - eps), min(1, x_j + eps)], and the margin is linear in it.",
     "For l-inf, take the attack of exercise 5 and see what the box does to each pixel.",
 )
-DIFFERS = "numlin computes the room of each pixel, since l2 and l1 need it; l-inf is a clip."
+DIFFERS = (
+    "numlin's balls compute the room of each pixel, since l2 and l1 need it; here a clip does."
+)
 
 
 def _free(w, X, y, eps):
     return X - y[:, None] * eps * np.sign(w)
+
+
+def _clipped(w, X, y, eps):
+    return np.clip(X - y[:, None] * eps * np.sign(w), 0, 1)
+
+
+SHOWN = (_clipped,)
 
 
 def _all_or_nothing(w, X, y, eps):
@@ -63,14 +75,17 @@ MISTAKES = (
              _shortened),
     _mistake("maximum for minimum: this attack helps the classifier. The margin must fall: y "
              "w.delta is to be negative.", ([1], [0.5], 1, 0.25),
-             lambda w, X, y, eps: np.clip(2 * X - _free(w, X, y, eps), 0, 1)),
+             lambda w, X, y, eps: _clipped(-w, X, y, eps)),
+    _mistake("delta is returned, not X + delta. The perturbed input is asked for.", ([1], [0.5], 1,
+             0.25), lambda w, X, y, eps: _clipped(w, X, y, eps) - X),
     _mistake("the label y is missing. For y = -1 the worst move has the other sign.",
              ([1], [0.5], -1, 0.25), lambda w, X, y, eps: np.clip(X - eps * np.sign(w), 0, 1)),
     _mistake("only one side of the box is kept. A pixel may leave below 0 and above 1.",
              ([-1], [0.75], 1, 0.5), lambda w, X, y, eps: np.maximum(_free(w, X, y, eps), 0)),
-    _mistake("sign(0) is 1. A pixel of weight 0 changes no margin; by convention it stays.",
-             ([0], [0.5], 1, 0.25),
-             lambda w, X, y, eps: np.clip(_free(np.where(w == 0, 1, w), X, y, eps), 0, 1)),
+    *(_mistake("a pixel of weight 0 moves. It changes no margin; by convention it stays: sign(0) "
+               "= 0, and a weight that is not above 0 need not be below.", ([0], [0.5], 1, 0.25),
+               changed(_clipped, ("y[:, None] * eps * np.sign(w)", f"eps * (2 * ({falls}) - 1)")))
+      for falls in ("y[:, None] * w > 0", "y[:, None] * w >= 0", "(w >= 0) == (y[:, None] > 0)")),
 )  # fmt: skip
 
 

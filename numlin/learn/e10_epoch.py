@@ -19,7 +19,10 @@ from numlin.learn.grading import Mistake, a, at_point, distance, passes, samples
 
 
 def sgd_epoch(w, b, X, y, order, eps, learning_rate, batch_size):
-    """(w, b) after one epoch; order (n,) are row numbers of X, the rest as in exercise 4."""
+    """(w, b) after one epoch; order (n,) are row numbers of X.
+
+    w (n_features,), b a float, X (n_samples, n_features), y (n_samples,) of -1.0 and +1.0.
+    """
     raise NotImplementedError
 
 
@@ -113,7 +116,7 @@ def prove(s):
             f, kinks = at_point(worst_case, *batch), at_point(objective.kinks, *batch)
             slope = at_point(step, X, y, rows, eps, len(y))
             what = f"the step of one batch of {len(rows)}, batch_size = {len(y)}"
-            passes(check_gradient(f, slope, np.append(w, b), kinks), what)
+            passes(check_gradient(f, slope, (w, b), kinks), what, len(rows))
     for name, (w, b, X, y, order, eps, rate, size) in cases():
         cut = size * ((len(order) - 1) // size)
         start = s(name, w, b, X, y, order[:cut], eps, rate, size) if cut else (w, b)

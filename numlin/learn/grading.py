@@ -2,6 +2,8 @@
 
 import copy
 import inspect
+import re
+import textwrap
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -14,7 +16,14 @@ TOLERANCE = 1e-9  # relative to the largest entry: far above rounding, far below
 
 
 class Wrong(Exception):
-    """A solution does not hold; the message says what was asked of it and what it gave."""
+    """A solution does not hold; the message says what was asked of it and what it gave.
+
+    The `summary`, if there is one, says what that looks like.
+    """
+
+    def __init__(self, message, summary=""):
+        super().__init__(message)
+        self.summary = summary
 
 
 class WrongKind(Wrong):
@@ -62,8 +71,9 @@ class Solution:
 
     def __call__(self, name, *args):
         given, found = self.raw(name, *args)
-        if any(distance(one, other) for one, other in zip(given, args) if np.ndim(other)):
-            raise WrongKind(f"{name} changes its arguments: w += ... writes into the caller's w")
+        for parameter, one, other in zip(self.parameters(name), given, args):
+            if np.ndim(other) and distance(one, other):
+                raise WrongKind(f"{name} writes into the caller's {parameter}: change a copy")
         _check_kind(name, found, self.exercise.OWN[name](*args))
         self.finished.add(name)
         return found
@@ -77,55 +87,106 @@ class Solution:
 
     def agrees(self):
         """Raise Wrong unless all `cases` give what numlin gives: shapes, kinks, conventions."""
-        self.gap = 0.0
+        self.gap, whole = 0.0, ""
         for name, args in self.exercise.cases():
             found, own = self(name, *args), self.exercise.OWN[name](*args)
             self.gap = max(self.gap, distance(found, own))
             if self.gap > TOLERANCE:
-                raise Wrong(f"{self.call(name, args)}\n{_beside(found, own)}")
+                raise Wrong(f"{self.call(name, args)}\n{beside(found, own)}")
+            for one, other in zip(found, own) if isinstance(own, tuple) else [(found, own)]:
+                if np.ndim(other) and other.dtype.kind == "f" and np.asarray(one).dtype.kind != "f":
+                    whole = f"{name} returns {np.asarray(one).dtype}, expected floating point"
+        if whole:
+            raise WrongKind(whole)
 
-    def holds(self, condition, message):
+    def holds(self, condition, message, summary=""):
         """Raise Wrong, naming the last call, unless the condition is true."""
         if not condition:
-            raise Wrong(f"{self.call(*self.last)}\n{message}")
+            raise Wrong(f"{self.call(*self.last)}\n{message}", summary)
 
-    def call(self, name, args):
+    def gets(self, name, args, function=None):
+        """Whether a call gives what another function, else numlin's, gives for these arguments."""
+        try:
+            with np.errstate(all="ignore"):
+                own = (function or self.exercise.OWN[name])(*_copies(args))
+            return distance(self.raw(name, *args)[1], own) <= TOLERANCE
+        except Exception:
+            return False
+
+    def parameters(self, name):
+        """The names of a function's arguments."""
+        return inspect.signature(getattr(self.exercise, name)).parameters
+
+    def call(self, name, args, most=12):
         """The call as a person would say it."""
-        parameters = inspect.signature(getattr(self.exercise, name)).parameters
-        return f"{name} of " + ", ".join(f"{p} = {show(arg)}" for p, arg in zip(parameters, args))
+        named = zip(self.parameters(name), args)
+        return f"{name} of " + ", ".join(f"{p} = {show(arg, most=most)}" for p, arg in named)
 
 
 def diagnose(solution, complaint):
     """What is wrong, in words: the known mistake that fits, and numbers to see it by hand.
 
     A mistake fits if its twin gives what the learner's function gives, in all cases, and, failing
-    that, at its own example. If none does, the first example that the learner has wrong is shown.
+    that, at its own example; those of the function that failed come first. If none fits, the first
+    example that the learner has wrong is shown, else the smallest case: if possible, one where
+    the result is finite.
     """
-    exercise, own = solution.exercise, solution.exercise.OWN
+    exercise, failed = solution.exercise, solution.last[0]
+    cases = sorted(exercise.cases(), key=lambda case: sum(map(np.size, case[1])))
 
     def share(mistake):
-        cases = [args for name, args in exercise.cases() if name == mistake.of]
-        return np.mean([_gives(solution, mistake, mistake.wrong, args) for args in cases])
+        calls = [args for name, args in cases if name == mistake.of]
+        return np.mean([solution.gets(mistake.of, args, mistake.wrong) for args in calls])
 
-    wrong = [m for m in exercise.MISTAKES if not _gives(solution, m, own[m.of], m.example)]
-    likely = [(share(m), m) for m in wrong if _gives(solution, m, m.wrong, m.example)]
-    if not wrong:
-        return str(complaint)
-    first, lines, most = wrong[0], ["none of the usual mistakes"], 0.0
+    def result(name, args):
+        try:
+            return solution.raw(name, *args)[1]
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
+
+    wrong = [m for m in exercise.MISTAKES if not solution.gets(m.of, m.example)]
+    wrong = [m for m in wrong if m.of == failed] or wrong
+    likely = [(share(m), m) for m in wrong if solution.gets(m.of, m.example, m.wrong)]
+    most = max((part for part, _ in likely), default=0.0)
+    lines = [complaint.summary or f"{failed} is not right yet"]
+    small = [(m.of, m.example) for m in wrong]
+    small += [case for case in cases if case[0] == failed and not solution.gets(*case)]
+    small.sort(key=lambda case: "nan" in show(result(*case), most=99))
     if likely:
-        most = max(part for part, _ in likely)
         first, *others = (m for part, m in likely if part == most)
-        said = [first.name, *(m.name for m in others if most == 1)]
-        lines = ["; or ".join(said), first.text.partition(". ")[2]]
-    try:
-        found = solution.raw(first.of, *first.example)[1]
-    except Exception as error:
-        found = f"{type(error).__name__}: {error}"
-    lines += [f"By hand: {solution.call(first.of, first.example)}"]
-    lines += [_beside(found, own[first.of](*first.example))]
+        lines = ["; or ".join([first.name, *(m.name for m in others if most == 1)])]
+        lines, small = [*lines, first.text.partition(". ")[2]], [(first.of, first.example)]
+    if not small:
+        return "\n".join([*filter(None, lines), str(complaint)])
+    name, args = small[0]
+    call, found, right = (
+        solution.call(name, args, 99),
+        result(name, args),
+        exercise.OWN[name](*args),
+    )
+    lines += [f"By hand: {call}", beside(found, right)]
     if likely and most < 1:
         lines += ["(This is how it looks here; elsewhere more differs.)"]
-    return "\n".join([*lines, f"Checked: {complaint}"])
+    rest = str(complaint).removeprefix(call).strip("\n")
+    if rest == str(complaint):
+        lines += [f"Checked: {complaint}"]
+    elif rest != beside(found, right).strip("\n"):
+        lines += [rest]
+    return "\n".join(filter(None, lines))
+
+
+def changed(function, *swaps):
+    """The function as it would be with these parts of its source exchanged: (old, new) pairs."""
+    source, names = (
+        textwrap.dedent(inspect.getsource(function)),
+        dict(vars(inspect.getmodule(function))),
+    )
+    for old, new in swaps:
+        if old not in source:
+            raise ValueError(f"{function.__name__} has no {old!r}")
+        source = source.replace(old, new)
+    exec(source, names)
+    return names[function.__name__]
 
 
 def kept(function, *errors):
@@ -140,10 +201,12 @@ def kept(function, *errors):
     return result
 
 
-def passes(report, what):
-    """Raise Wrong unless a gradient checker's report is a pass."""
+def passes(report, what, n=0):
+    """Raise Wrong unless a gradient checker's report, on n samples, is a pass."""
     if report.verdict is not Verdict.PASS:
-        raise Wrong(f"{what}: {report}")
+        detail = str(report).partition("\nlikely: ")[0]
+        likely = re.sub(rf"(factor of (1/)?){n}(?![\d.])", rf"\1n, n = {n}", report.likely)
+        raise Wrong(f"{what}: {detail}", likely and f"likely: {likely}")
 
 
 def distance(found, own):
@@ -166,13 +229,13 @@ def distance(found, own):
     return gap.max(initial=0.0) / (np.abs(own[np.isfinite(own)]).max(initial=0.0) or 1)
 
 
-def show(value, digits=6):
-    """A number, array or anything else, short enough to check by hand."""
-    if isinstance(value, np.ndarray) and value.size > 12:
+def show(value, digits=6, most=12):
+    """A number, array of at `most` so many, or anything else, short enough to check by hand."""
+    if isinstance(value, np.ndarray) and value.size > most:
         return f"<{' x '.join(map(str, value.shape))} numbers>"
     if isinstance(value, tuple | list) or np.ndim(value):
         left, right = "()" if isinstance(value, tuple) else "[]"
-        return left + ", ".join(show(part, digits) for part in value) + right
+        return left + ", ".join(show(part, digits, most) for part in value) + right
     if isinstance(value, float | np.floating | np.ndarray):
         return f"{float(value) + 0.0:.{digits}g}"  # 0 for -0.0
     return (value.hex(" ") or "no bytes") if isinstance(value, bytes) else str(value)
@@ -207,13 +270,8 @@ def worst_case(w, b, X, y, eps=0.0):
 
 
 def at_point(function, *data):
-    """A function of (w, b, *data) as one of v = (w, b), the way gradient checkers call it."""
-
-    def of_v(v):
-        result = function(v[:-1], v[-1], *data)
-        return np.append(*result) if isinstance(result, tuple | list) else result
-
-    return of_v
+    """A function of (w, b, *data) as one of w and b, the way gradient checkers call it."""
+    return lambda w, b: function(w, b, *data)
 
 
 def a(*numbers):
@@ -225,17 +283,7 @@ def _copies(args):
     return [arg.copy() if isinstance(arg, np.ndarray) else copy.deepcopy(arg) for arg in args]
 
 
-def _gives(solution, mistake, function, args):
-    """Whether the learner's function gives for these arguments what another one gives."""
-    try:
-        with np.errstate(all="ignore"):
-            expected = function(*_copies(args))
-        return distance(solution.raw(mistake.of, *args)[1], expected) <= TOLERANCE
-    except Exception:
-        return False
-
-
-def _beside(found, own):
+def beside(found, own):
     """Two lines: what a solution gives, and what is right."""
     where = ""
     if isinstance(own, np.ndarray) and own.size > 12 and np.shape(found) == own.shape:
@@ -272,6 +320,8 @@ def _check_kind(name, found, own):
         problem = f"{type(found).__name__} of {array.dtype}, expected numbers"
     elif array.shape != np.shape(own):
         problem = f"shape {array.shape}, expected {np.shape(own)}"
+        if not array.shape:
+            problem += ": one number for all (max for np.maximum, an `if` for np.where, a sum?)"
     elif array.dtype.kind == "f" and array.dtype.itemsize < np.asarray(own).dtype.itemsize:
         problem = f"{array.dtype}, expected {np.asarray(own).dtype}, as its arguments are"
     if problem:

@@ -30,9 +30,10 @@ COMMAND = [sys.executable, "-P", "-c", "from numlin.learn import judge; judge.ma
 def judge(exercise, path):
     """Grade the file `path` in this process: a dict of its "state" and a "message".
 
-    "right"; "nearly", the message says what is wrong; "open", if nothing is written yet; "empty",
-    if no function is there at all; "crashes" and "exits", with the line that does it. Besides,
-    what the file has "printed", and by how much a right one differs from numlin, its "gap".
+    "right"; "nearly", the message says what is wrong; "wrong", if no case is right; "open", if
+    nothing is written yet; "empty", if no function is there at all; "crashes" and "exits", with
+    the line that does it. Besides, what the file has "printed", and by how much a right one differs
+    from numlin, its "gap".
     """
     printed, solution = _Printed(), Solution({}, exercise)
     with redirect_stdout(printed):
@@ -43,7 +44,9 @@ def judge(exercise, path):
             state, message = "empty", str(missing)
         except Wrong as wrong:
             known = isinstance(wrong, WrongKind)
-            state, message = "nearly", str(wrong) if known else diagnose(solution, wrong)
+            message = str(wrong) if known else diagnose(solution, wrong)
+            calls = exercise.cases() if solution.last else ()
+            state = "nearly" if any(solution.gets(*call) for call in calls) else "wrong"
         except NotImplementedError as error:
             state = "nearly" if solution.finished else "open"
             what = f"{solution.last[0]} is " if solution.finished else ""
