@@ -49,8 +49,6 @@ MISTAKES = (
     Mistake("hinge_derivative", "a subgradient at the kink, but not the one asked for. Every "
             "number in [-1, 0] is one at m = 1; active means m < 1, strictly, so 0 is taken.",
             lambda m: np.where(m == 1, -0.5, np.where(m < 1, -1.0, 0.0)), (a(1),)),
-    Mistake("hinge", "the sign of the margin: 1 + m. A large margin is what is asked for: it must "
-            "lower the loss.", lambda m: np.maximum(0, 1 + m), (a(0.5),)),
     Mistake("hinge_derivative", "the sign: the loss falls as the margin grows. 1 - m has the "
             "slope -1 in m: the minus of the inner function is lost.",
             lambda m: np.where(m < 1, 1.0, 0.0), (a(0),)),

@@ -16,7 +16,7 @@ import numpy as np
 
 from numlin import objective
 from numlin.gradcheck import check_gradient
-from numlin.learn.grading import Mistake, Wrong, a, at_point, passes, samples, worst_case
+from numlin.learn.grading import Mistake, Wrong, a, at_point, changed, passes, samples, worst_case
 
 
 def gradient(w, b, X, y):
@@ -36,46 +36,36 @@ HINTS = (
 DIFFERS = "numlin's serves every loss and ball; the hinge and eps = 0 give this one."
 
 
-def _twin(active=lambda m: m < 1, share=lambda n, k: 1 / n, label=1, bias=1, seen=1):
-    """The gradient with one thing changed; `label`, `bias`, `seen` in the margin are factors."""
-
-    def gradient(w, b, X, y):
-        on = active(y * (X @ w + seen * b))
-        c = -share(len(y), on.sum()) * on * (y if label else 1)
-        return c @ X, c.sum() * bias
-
-    return gradient
+def _plain(w, b, X, y):
+    c = (y * (X @ w + b) < 1) * -y / len(y)
+    return c @ X, c.sum()
 
 
-def _mistake(text, example, **changed):
+def _mistake(text, example, *swaps):
     w, b, x, y = example
-    return Mistake("gradient", text, _twin(**changed), (a(w), b, np.array(x), a(*y)))
+    return Mistake("gradient", text, changed(_plain, *swaps), (a(w), b, np.array(x), a(*y)))
 
 
 MISTAKES = (
     _mistake("the label y is missing. m_i = y_i (w.x_i + b): its slope in w is y_i x_i, in b it "
-             "is y_i.", (0, 0.0, [[1.0]], [-1]), label=0),
+             "is y_i.", (0, 0.0, [[1.0]], [-1]), ("* -y", "* -1.0")),
     _mistake("1/n is missing: the sum instead of the mean. F is a mean; its slope must not grow "
              "when every sample is given twice.", (0, 0.0, [[1.0], [1.0]], [1, 1]),
-             share=lambda n, k: 1),
+             ("/ len(y)", "/ 1")),
     _mistake("1/n stands twice. One mean, one 1/n. Look for a .mean() of something that was "
-             "divided already.", (0, 0.0, [[1.0], [1.0]], [1, 1]), share=lambda n, k: 1 / n**2),
+             "divided already.", (0, 0.0, [[1.0], [1.0]], [1, 1]), ("len(y)", "len(y) ** 2")),
     _mistake("the mean over the active samples alone. Inactive samples have slope 0, but they "
-             "count in n.", (2, 0.0, [[1.0], [0.25]], [1, 1]), share=lambda n, k: 1 / max(k, 1)),
+             "count in n.", (2, 0.0, [[1.0], [0.25]], [1, 1]),
+             ("len(y)", "max(1, (y * (X @ w + b) < 1).sum())")),
     _mistake("the bias is forgotten: grad_b is 0. b is a weight of a pixel that is always 1, and "
-             "moves as that would.", (0, 0.0, [[1.0]], [1]), bias=0),
+             "moves as that would.", (0, 0.0, [[1.0]], [1]), ("c.sum()", "0.0")),
     _mistake("the bias is forgotten in the margin. Whether a sample is active is decided by y "
-             "(w.x + b), with b.", (0, 2.0, [[1.0]], [1]), seen=0),
+             "(w.x + b), with b.", (0, 2.0, [[1.0]], [1]), (" + b", "")),
     _mistake("the sign: this points downhill. The loss has slope -1 in an active margin; the "
              "step, not the gradient, has the other minus.", (0, 0.0, [[1.0]], [1]),
-             share=lambda n, k: -1 / n),
-    _mistake("the loss for its slope. The hinge is a straight line below 1: its slope is -1 "
-             "however large the loss.", (0.5, 0.0, [[1.0]], [1]),
-             active=lambda m: np.maximum(0, 1 - m)),
-    _mistake("all samples count as active. A margin above 1 costs nothing, and moving it a little "
-             "still costs nothing.", (2, 0.0, [[1.0]], [1]), active=lambda m: m < np.inf),
+             ("* -y", "* y")),
     _mistake("weak inequality for strict: the kink counts as active. At m_i = 1 the loss's "
-             "subgradient is taken as 0.", (1, 0.0, [[1.0]], [1]), active=lambda m: m <= 1),
+             "subgradient is taken as 0.", (1, 0.0, [[1.0]], [1]), ("< 1", "<= 1")),
 )  # fmt: skip
 
 

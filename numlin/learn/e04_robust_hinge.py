@@ -77,9 +77,6 @@ MISTAKES = (
     _mistake("y stands before the eps term too: y (w.x + b - eps ||w||_1). The margin falls by eps "
              "||w||_1 for both labels; here it rises for y = -1.", ([-2], 0.0, [[0.25]], [-1], 0.5),
              (f" + b) - {_DROP}", f" + b - {_DROP})"), twin=_objective),
-    _mistake("1/n is missing: the sum instead of the mean. F is a mean: it must not grow when "
-             "every sample is given twice.", ([1], 0.0, [[1], [1]], [1, 1], 0.5),
-             ("mean()", "sum()"), twin=_objective),
     _mistake("the eps term at inactive samples. Where the robust margin is above 1 the loss is 0 "
              "nearby: it has no eps term either. eps sign(w) counts for the share of active "
              "samples.", ([1], 0.0, [[3]], [1], 0.5), ("active.sum()", "len(y)")),

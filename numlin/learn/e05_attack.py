@@ -53,8 +53,6 @@ MISTAKES = (
     _mistake("delta instead of X + delta. The perturbed input is asked for, not the perturbation.",
              ([1], [1], 1, 0.5),
              lambda w, X, y, eps: -y[:, None] * eps * np.sign(w) * np.ones_like(X)),
-    _mistake("eps is missing. sign(w) moves every pixel by 1; the adversary has eps.",
-             ([1], [0], 1, 0.5), lambda w, X, y, eps: X - y[:, None] * np.sign(w)),
 )  # fmt: skip
 
 

@@ -77,8 +77,6 @@ MISTAKES = (
     _accuracy("strict for weak inequality: at eps = radius the sample counts as right. At its "
               "radius the margin is 0, and a score of 0 is an error: right means radius > eps.",
               _share(lambda r, e: r >= e), (1, 2), 1),
-    _accuracy("the error for the accuracy. Asked for are those that stand.",
-              _share(lambda r, e: r <= e), (1, 2, 3), 1),
     _accuracy("radii are searched that are not sorted. np.searchsorted takes for granted that its "
               "array is sorted, and does not look.",
               lambda radius, eps: 1 - np.searchsorted(radius, eps, "right") / len(radius), (3, 1),

@@ -54,8 +54,6 @@ MISTAKES = (
                 "an error of order h remains.", lambda f, x, d, h: (f(x + h * d) - f(x)) / h),
     _difference("divided by h instead of 2h. From x - h d to x + h d it is a way of 2h.",
                 lambda f, x, d, h: (f(x + h * d) - f(x - h * d)) / h),
-    _difference("not divided by the step. A slope is a difference of f over the way that was gone.",
-                lambda f, x, d, h: f(x + h * d) - f(x - h * d)),
     _difference("d is forgotten: every coordinate moves by h. The step goes along d, to x + h d.",
                 lambda f, x, d, h: (f(x + h) - f(x - h)) / (2 * h)),
     _order("the slope of the errors themselves, not of their logarithms. C h^p is no straight "
@@ -63,9 +61,6 @@ MISTAKES = (
            lambda steps, errors: float(np.polyfit(steps, errors, 1)[0])),
     _order("only one logarithm is taken. log C h^p = log C + p log h: straight over log h, not "
            "over h.", lambda steps, errors: float(np.polyfit(steps, np.log(errors), 1)[0])),
-    _order("C is taken for 1. log error / log h is p only where C = 1: fit a line with an "
-           "intercept.",
-           lambda steps, errors: float(np.mean((np.log(errors) / np.log(steps))[1:]))),
     _order("steps and errors are exchanged. p is how fast log error changes with log h; the other "
            "way it is 1/p.",
            lambda steps, errors: float(np.polyfit(np.log(errors), np.log(steps), 1)[0])),

@@ -15,7 +15,16 @@ import numpy as np
 from numlin import kernels, objective
 from numlin.gradcheck import check_gradient
 from numlin.kernels import reference
-from numlin.learn.grading import Mistake, a, at_point, distance, passes, samples, worst_case
+from numlin.learn.grading import (
+    Mistake,
+    a,
+    at_point,
+    changed,
+    distance,
+    passes,
+    samples,
+    worst_case,
+)
 
 
 def sgd_epoch(w, b, X, y, order, eps, learning_rate, batch_size):
@@ -26,30 +35,16 @@ def sgd_epoch(w, b, X, y, order, eps, learning_rate, batch_size):
     raise NotImplementedError
 
 
-def twin(rate=lambda n, size: 1.0, drop_last=False, ordered=True, stale=False, in_turn=False,
-         bias=1.0, pull=None, keep=False):  # fmt: skip
-    """The epoch with one thing changed."""
-
-    def sgd_epoch(w, b, X, y, order, eps, learning_rate, batch_size):
-        first, grad_w, order = (w, b), 0 * w, order if ordered else np.arange(len(order))
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            if drop_last and len(rows) < batch_size:
-                continue
-            at_w, at_b = first if stale else (w, b)
-            step = learning_rate * rate(len(rows), batch_size)
-            grad_w = grad_w if keep else 0 * w
-            x, k = X[rows], y[rows]
-            on = k * (x @ at_w + at_b) - eps * np.abs(at_w).sum() < 1
-            share = pull(on) if pull else on.mean()
-            grad_w = grad_w - (on * k) @ x / len(rows) + share * eps * np.sign(at_w)
-            w = w - step * grad_w
-            if in_turn:
-                on = k * (x @ w + b) - eps * np.abs(w).sum() < 1
-            b = b + bias * step * (on * k).mean()
-        return w, b
-
-    return sgd_epoch
+def plain(w, b, X, y, order, eps, learning_rate, batch_size):
+    """The epoch, for twins with a part exchanged."""
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        x, k = X[rows], y[rows]
+        active = k * (x @ w + b) - eps * np.abs(w).sum() < 1
+        grad_w = (-(active * k) @ x + active.sum() * eps * np.sign(w)) / len(rows)
+        grad_b = -(active * k).sum() / len(rows)
+        w, b = w - learning_rate * grad_w, b - learning_rate * grad_b
+    return w, b
 
 
 def _own(w, b, X, y, order, eps, learning_rate, batch_size):
@@ -67,33 +62,38 @@ HINTS = (
 DIFFERS = "numlin's also counts losses and mistakes, and takes any loss, ball and step sizes."
 
 
-def mistake(text, rows, order, size, wrong, w=0.0, eps=0.0):
+def mistake(text, rows, order, size, *swaps, w=0.0, eps=0.0):
     """A mistake of an epoch over samples (x, y) in one dimension, learning rate 1, b = 0."""
     X, y = map(np.array, zip(*np.array(rows, float)))
     example = (a(w), 0.0, X[:, None].copy(), y, np.array(order), eps, 1.0, size)
-    return Mistake("sgd_epoch", text, wrong, example)
+    return Mistake("sgd_epoch", text, changed(plain, *swaps), example)
 
 
+_LOOP, _STEP = "    for start", "w, b = w - learning_rate * grad_w, b"
 MISTAKES = (
     mistake("averaging over a short batch as if it were full. The last batch has fewer samples: "
             "its mean is over those it has, not over batch_size.", [(1, 1)], [0], 2,
-            twin(rate=lambda n, size: n / size)),
+            ("/ len(rows)", "/ batch_size")),
     mistake("the last, short batch is left out. Every sample is visited once in an epoch.",
-            [(1, 1)], [0], 2, twin(drop_last=True)),
+            [(1, 1)], [0], 2, ("len(order), b", "len(order) - batch_size + 1, b")),
     mistake("sum for mean: the step grows with the batch. The gradient is that of the mean over "
-            "the batch.", [(1, 1), (1, 1)], [0, 1], 2, twin(rate=lambda n, size: n)),
+            "the batch.", [(1, 1), (1, 1)], [0, 1], 2, ("/ len(rows)", "")),
     mistake("`order` is not used. Batches are cut from `order`, and its entries are rows of X.",
-            [(1, 1), (3, 1)], [1, 0], 1, twin(ordered=False)),
+            [(1, 1), (3, 1)], [1, 0], 1, ("= order[", "= np.arange(len(order))[")),
     mistake("all batches see the first w. Each batch starts where the one before has stopped; "
-            "else it is one long step.", [(2, 1), (2, 1)], [0, 1], 1, twin(stale=True)),
+            "else it is one long step.", [(2, 1), (2, 1)], [0, 1], 1, ("x @ w + b", "x @ u + c"),
+            ("(w)", "(u)"), (_LOOP, f"    u, c = w, b\n{_LOOP}")),
     mistake("grad_b is taken after w has moved. Both gradients belong to one point (w, b): "
-            "compute both, then step.", [(2, 1)], [0], 1, twin(in_turn=True)),
+            "compute both, then step.", [(2, 1)], [0], 1, (_STEP, "b = b"), ("grad_b = -(active",
+            "w = w - learning_rate * grad_w; "
+            "grad_b = -((k * (x @ w + b) - eps * np.abs(w).sum() < 1)")),
     mistake("the bias is forgotten. b takes the same step along its own gradient.", [(1, 1)], [0],
-            1, twin(bias=0)),
+            1, ("b - learning_rate * grad_b", "b")),
     mistake("the eps term at inactive samples. eps sign(w) counts for the share of the batch that "
-            "is active.", [(3, 1)], [0], 1, twin(pull=lambda on: 1.0), 1.0, 0.5),
+            "is active.", [(3, 1)], [0], 1, ("active.sum() *", "len(rows) *"), w=1.0, eps=0.5),
     mistake("the gradient of one batch goes on into the next. Start each batch from a gradient of "
-            "0.", [(1, 1), (0.5, -1)], [0, 1], 1, twin(keep=True)),
+            "0.", [(1, 1), (0.5, -1)], [0, 1], 1, ("grad_w = (", "grad_w = grad_w + ("),
+            (_LOOP, f"    grad_w = 0 * w\n{_LOOP}")),
 )  # fmt: skip
 
 

@@ -16,7 +16,7 @@ import time
 import numpy as np
 
 from numlin.learn import e10_epoch
-from numlin.learn.e10_epoch import mistake, twin
+from numlin.learn.e10_epoch import mistake
 from numlin.learn.grading import Wrong
 
 
@@ -37,7 +37,7 @@ DIFFERS = "numlin's also knows other losses and balls; kernels/compiled.py is th
 MISTAKES = (
     mistake("a step for every sample, not for every batch. The gradient is added up over the "
             "batch, all at the same w; then comes one step.", [(1, 1), (2, -1)], [0, 1], 2,
-            lambda w, b, X, y, order, eps, rate, size: twin()(w, b, X, y, order, eps, rate, 1)),
+            (", batch_size):\n        rows", ", 1):\n        rows"), ("+ batch_size]", "+ 1]")),
     *(m for m in e10_epoch.MISTAKES if not m.text.startswith("grad_b is taken after")),
 )  # fmt: skip
 

@@ -70,10 +70,6 @@ MISTAKES = (
     _step("prox comes before the gradient step. The square is completed at v = w - learning_rate "
           "grad: shrink where the step leads, or no weight ends at 0.",
           lambda w, grad, rate, strength: _prox(w, rate * strength) - rate * grad, 0.25),
-    _step("the gradient step is taken without learning_rate. v = w - learning_rate grad.",
-          lambda w, grad, rate, strength: _prox(w - grad, rate * strength)),
-    _step("prox is forgotten. That is the gradient step on the data loss alone.",
-          lambda w, grad, rate, strength: w - rate * grad),
 )  # fmt: skip
 
 
