@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from numlin.data import datasets, strokes
+from numlin.data import datasets, idx, strokes
 from numlin.model import LinearClassifier
 from numlin.studies import article
 
@@ -78,3 +78,18 @@ def hard():
     """Threes and eights, hardly learned: many mistakes."""
     rng = np.random.default_rng(3)
     return article_of(lambda labels: strokes.draw(np.where(labels, 8, 3), rng) / 255, (3, 8))
+
+
+DOTTED = ("{}-images.idx3-ubyte", "{}-labels.idx1-ubyte")
+
+
+def write_set(folder, names, label, n=(120, 60), digits=(3, 7), pack=False):
+    """Strokes of `digits`, cut to 20 x 20, labelled by `label`(digits), as four IDX files."""
+    rng = np.random.default_rng(1)
+    folder.mkdir(parents=True, exist_ok=True)
+    for split, k in zip(("train", "t10k"), n, strict=True):
+        drawn = rng.choice(digits, k)
+        images, labels = (name.format(split) for name in names)
+        idx.write(folder / images, strokes.draw(drawn, rng)[:, 4:24, 4:24], pack)
+        idx.write(folder / labels, label(drawn).astype(np.uint8), pack)
+    return folder

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from conftest import needs_jit
+from conftest import DOTTED, needs_jit, write_set
 
 from numlin import cli, optimum
 from numlin.balls import BALLS
@@ -102,12 +102,11 @@ def test_a_path_is_tabulated_saved_and_drawn(strokes_source, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("wanted", ["all", "0.1:0.4"])
-def test_a_range_is_proved_printed_as_json_and_verified(strokes_source, tmp_path, capsys, wanted):
+def test_a_range_is_proved_printed_as_json_and_verified(tmp_path, capsys, wanted):
     path = tmp_path / "path.json"
+    data = ["--data-dir", write_set(tmp_path / "digits", DOTTED, lambda drawn: drawn)]
     arguments = ["--path", wanted, "--exact", "--json", "--certificate", path]
-    code, printed, _ = numlin(
-        capsys, "optimum", *SYNTHETIC, *arguments, "--out", tmp_path / "price"
-    )
+    code, printed, _ = numlin(capsys, "optimum", *data, *arguments, "--out", tmp_path / "price")
     results = json.loads(printed)
     segments, low, high = results["segments"], *((0, 1) if wanted == "all" else (0.1, 0.4))
     assert code == 0 and segments[0]["eps"][0] == low and segments[-1]["eps"][1] == high
@@ -119,10 +118,10 @@ def test_a_range_is_proved_printed_as_json_and_verified(strokes_source, tmp_path
     for one, two in pairwise(segments):
         assert one["eps_exact"][1] == two["eps_exact"][0]
     assert low == 0.1 or results["eps_star"] == pytest.approx(segments[0]["eps"][1], abs=1e-11)
-    code, out, _ = numlin(capsys, "verify", path, *SYNTHETIC)
+    code, out, _ = numlin(capsys, "verify", path, *data)
     assert code == 0 and "classifiers is the minimum of the robust hinge up to the next" in out
     path.write_text(path.read_text().replace('"hinge"', '"henge"'))
-    assert numlin(capsys, "verify", path, *SYNTHETIC)[0] == 2
+    assert numlin(capsys, "verify", path, *data)[0] == 2
 
 
 def test_evaluate_says_for_whom_a_bound_in_a_hurry_holds(

@@ -344,3 +344,40 @@ def test_exact_solutions_are_those_of_fractions(size):
 def test_wrong_arguments_are_refused(y, eps, message):
     with pytest.raises(ValueError, match=message):
         optimum.minimise(np.zeros((2, 3), np.uint8), np.array(y), eps)
+
+
+def hardly_separated(rng, n=2400, d=14):
+    """More samples than one tableau holds, of uint8 pixels that tell little, and their labels."""
+    y = np.where(rng.random(n) < 0.6, 1, -1)
+    X = rng.integers(0, 200, (n, d)) + np.where(rng.random((n, 1)) < 0.8, y[:, None], 0) * 3 + 3
+    return X.astype(np.uint8), y
+
+
+def test_inside_the_face_of_optima_is_the_minimum_of_the_corner(rng):
+    X, y = hardly_separated(rng)
+    inside, corner = optimum.minimise(X, y, 0.0), optimum.minimise(X, y, 0.0, corner=True)
+    assert not len(inside.basis.samples) and len(corner.basis.samples)
+    assert inside.certified and corner.certified
+    assert inside.objective == pytest.approx(corner.objective, rel=1e-11)
+    assert inside.lower_bound <= corner.objective and corner.lower_bound <= inside.objective
+    hinge = np.maximum(0, 1 - y * (X / 255 @ inside.w + inside.b)).mean()
+    assert inside.objective == pytest.approx(hinge, rel=1e-12)
+    a = inside.multipliers
+    assert a.min() >= 0 and a.max() <= 1 / len(y) and abs(a @ y) < 1e-13
+    assert np.abs((a * y) @ X).max() < 1e-10
+
+
+@pytest.mark.parametrize("kind", ["separable", "twin pixels", "inseparable twins", "floats"])
+def test_at_eps_0_special_data_have_the_minimum_of_the_corner(rng, kind):
+    X, y = hardly_separated(rng)
+    if kind == "separable":
+        X[:, 3] = np.where(y > 0, 130, 110)
+    elif kind == "twin pixels":
+        X = np.hstack([X, X[:, :4], np.zeros((len(y), 2), np.uint8)])
+    elif kind == "inseparable twins":
+        X[1::2], y[1::2] = X[::2], -y[::2]
+    found = optimum.minimise(X / 255 if kind == "floats" else X, y, 0.0)
+    corner = optimum.minimise(X, y, 0.0, corner=True)
+    assert found.objective == pytest.approx(corner.objective, abs=1e-12)
+    assert found.certified or kind == "floats"
+    assert (found.objective == 0) == (kind == "separable")

@@ -6,25 +6,12 @@ import shutil
 
 import numpy as np
 import pytest
+from conftest import DOTTED, write_set
 
 from numlin import cli
-from numlin.data import datasets, idx, strokes
+from numlin.data import datasets, idx
 from numlin.data.datasets import DatasetError, find, load, two_classes
 from numlin.model import LinearClassifier
-
-DOTTED = ("{}-images.idx3-ubyte", "{}-labels.idx1-ubyte")
-
-
-def write_set(folder, names, label, n=(120, 60), digits=(3, 7), pack=False):
-    """Strokes of `digits`, cut to 20 x 20, labelled by `label`(digits), as four IDX files."""
-    rng = np.random.default_rng(1)
-    folder.mkdir(parents=True, exist_ok=True)
-    for split, k in zip(("train", "t10k"), n, strict=True):
-        drawn = rng.choice(digits, k)
-        images, labels = (name.format(split) for name in names)
-        idx.write(folder / images, strokes.draw(drawn, rng)[:, 4:24, 4:24], pack)
-        idx.write(folder / labels, label(drawn).astype(np.uint8), pack)
-    return folder
 
 
 @pytest.fixture

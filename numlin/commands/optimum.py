@@ -106,8 +106,11 @@ def run(options):
     records, proofs = [], {}
     with Progress("solving", len(wanted)) as progress:
         for eps in wanted:
-            found, record = _solve(X, y, X_test, y_test, eps, loss, ball, solved.get(eps))
-            if options.exact or options.certificate:
+            exact = options.exact or options.certificate
+            found, record = _solve(
+                X, y, X_test, y_test, eps, loss, ball, bool(exact), solved.get(eps)
+            )
+            if exact:
                 prove = rational.prove_margin if options.margin else rational.prove
                 proof = prove(X, y, found)
                 decimal = rational.decimal(proof.value, certificate.PLACES)
@@ -160,8 +163,11 @@ def _shortened(digits):
     return digits if n <= 150 else f"{digits[:60]}...{digits[-20:]} ({n} digits)"
 
 
-def _solve(X, y, X_test, y_test, eps, loss, ball, found=None):
-    """The optimum at `eps`, or the margin of X (n_samples, n_features), and its record."""
+def _solve(X, y, X_test, y_test, eps, loss, ball, corner, found=None):
+    """The optimum at `eps`, or the margin of X (n_samples, n_features), and its record.
+
+    `corner` as in `numlin.optimum.minimise`.
+    """
     if eps == "margin":
         found = optimum.margin(X, y, ball)
         if found.lower == 0:
@@ -172,7 +178,7 @@ def _solve(X, y, X_test, y_test, eps, loss, ball, found=None):
         attacked, relative_gap = found.lower, (found.upper - found.lower) / found.lower
         values = {"margin": found.lower, "bound": found.upper}
     else:
-        found = found or optimum.minimise(X, y, eps, loss=loss, ball=ball)
+        found = found or optimum.minimise(X, y, eps, loss=loss, ball=ball, corner=corner)
         attacked, relative_gap = eps, found.relative_gap
         values = {"objective": found.objective, "bound": found.lower_bound}
         if not found.attained:

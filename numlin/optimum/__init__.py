@@ -52,7 +52,7 @@ import numpy as np
 
 from numlin.balls import LINF, LINF_BOX, as_ball
 from numlin.losses import HINGE
-from numlin.optimum import box_margin, smooth
+from numlin.optimum import box_margin, interior, smooth
 from numlin.optimum.columns import column_sums, halves, rounding, scale
 from numlin.optimum.parametric import MORE, SEPARATED
 from numlin.optimum.pivots import OPTIMAL
@@ -139,7 +139,7 @@ class Margin:
     box: bool = False
 
 
-def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF):
+def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF, corner=False):
     """Global minimum of F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
 
     The drop is what the l-inf ball can take from a margin: eps ||w||_1, or less in the pixel box.
@@ -161,6 +161,10 @@ def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF):
         The hinge, the squared hinge or the logistic loss of `numlin.losses`.
     ball : Ball
         "linf" or "linf-box" of `numlin.balls`, or the name.
+    corner : bool
+        Whether w and b are to be a corner with a basis, as `numlin.optimum.proof.rational.prove`
+        needs. It comes later than a point inside the face of all optima at eps = 0, which may be
+        large (`numlin.optimum.interior`).
 
     Returns
     -------
@@ -203,6 +207,8 @@ def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF):
         return replace(optimum, converged=optimum.certified)
     walk = None
     if not box and eps < START and start is None and len(y) > SMALL:
+        if eps == 0 and not corner and (inside := _inside(X, y)):
+            return inside
         start = minimise(X, y, START)
         if start.objective == 0:
             return replace(start, eps=eps)
@@ -246,6 +252,25 @@ def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF):
             exact = rational.prove(X, y, optimum).lower_bound
             optimum = replace(optimum, lower_bound=min(objective, exact))
     return optimum
+
+
+def _inside(X, y):
+    """The `Optimum` at eps = 0 by `numlin.optimum.interior`, None where that is not certified."""
+    used, a = np.flatnonzero(X.any(axis=0)), np.zeros(len(y))
+    Z = np.append(X[:, used] * scale(X), np.ones((len(y), 1)), axis=1) * y[:, None]
+    try:
+        v, t, steps = interior.minimise(Z)
+        least = (Z @ v).min()
+        if least > 0:
+            v = v * max(1.0, (1 + 1e-9) / least)
+        else:
+            a = rational.balance(X, y, t, 1.0) / len(y)
+    except (np.linalg.LinAlgError, TypeError, rational.ProofError):
+        return None
+    w, objective = np.zeros(X.shape[1]), float(np.maximum(1 - Z @ v, 0).mean())
+    w[used], bound = v[:-1], min(objective, a.sum() * (1 - (len(y) + 8) * ROUNDING))
+    found = Optimum(0.0, w, float(v[-1]), objective, bound, a, EMPTY, steps, True)
+    return found if found.certified else None
 
 
 def lower_bound(a, inner, X, y, eps, box=False):

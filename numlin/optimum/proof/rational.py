@@ -31,6 +31,7 @@ Dixon, "Exact solution of linear equations using p-adic expansions", 1982.
 import math
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import zip_longest
 
 import numpy as np
 
@@ -39,7 +40,7 @@ from numlin.kernels.jit import jit
 BALANCINGS = 4
 DEPENDENT, LONELY = 1e-9, 1e-3  # of the largest entry; of a pixel's 255 levels
 DIGITS, APART = 2**50, 10**11  # of weights and multipliers; the ends of a margin are over this
-PRIME = 67108859  # the largest below 2^26: 785 products of two residues fit in 63 bits
+PRIME, HALF = 67108859, 2**13  # largest below 2^26: sums of 2^14 residues times 2^13 are exact
 
 
 class ProofError(ArithmeticError):
@@ -263,16 +264,22 @@ def solve(B, right):
     inverse = _inverse((B % PRIME).astype(np.int64))
     sizes = np.abs(np.column_stack([B, right]).astype(object)).sum(axis=1)
     limit = 1 << sum(int(size).bit_length() for size in sizes)  # Hadamard: above every determinant
-    fits = len(B) * int(np.abs(B).max(initial=1)) * PRIME < 2**62
-    wide, rest = (B, right) if fits else (B.astype(object), right.astype(object))
-    digits, modulus = [], 1
+    high, low = (part.astype(np.float64) for part in np.divmod(inverse, HALF))
+    largest = len(B) * int(np.abs(B).max(initial=1)) * PRIME
+    fits = max(largest, int(np.abs(right).max(initial=0))) < 2**53
+    B, number = (B.astype(np.float64), np.int64) if fits else (B.astype(object), object)
+    digits, modulus, rest = [], 1, right.astype(number)
     while modulus <= 2 * limit**2:
-        digits.append(inverse @ (rest % PRIME).astype(np.int64) % PRIME)
-        rest = (rest - wide @ digits[-1]) // PRIME
+        digit = (rest % PRIME).astype(np.float64)
+        digit = ((high @ digit % PRIME) * HALF + low @ digit) % PRIME
+        digits.append(digit.astype(np.int64))
+        rest = (rest - (B @ (digit if fits else digits[-1])).astype(number)) // PRIME
         modulus *= PRIME
-    residues = np.zeros(len(B), object)
-    for digit in reversed(digits):
-        residues = residues * PRIME + digit.astype(object)
+    base, parts = PRIME, [digit.astype(object) for digit in digits]
+    while len(parts) > 1:
+        parts = [a + base * b for a, b in zip_longest(parts[::2], parts[1::2], fillvalue=0)]
+        base *= base
+    residues = parts[0]
     scale = 1
     for residue in residues:
         if _centred(residue * scale, modulus) ** 2 > limit**2:
@@ -284,18 +291,52 @@ def solve(B, right):
 
 def _inverse(B):
     """The inverse (k, k) of B modulo PRIME by Gauss-Jordan elimination."""
-    k = len(B)
-    work = np.hstack([B, np.eye(k, dtype=np.int64)])
+    work = np.hstack([B, np.eye(len(B), dtype=np.int64)]).astype(np.float64)
+    if not _eliminate_modulo(work, float(PRIME)):
+        raise ProofError(f"the basis of size {len(B)} is singular modulo {PRIME}")
+    return work[:, len(B) :].astype(np.int64)
+
+
+@jit
+def _eliminate_modulo(M, p):
+    """Gauss-Jordan on M (k, n) modulo p, whole numbers below 2^26 in float64; if it is regular.
+
+    Products are below 2^52, so exact, and so is x - p floor(x / p), which may be p too large or
+    too small by the rounding of x / p.
+    """
+    k, n = M.shape
     for c in range(k):
-        pivots = np.flatnonzero(work[c:, c])
-        if not pivots.size:
-            raise ProofError(f"the basis of size {k} is singular modulo {PRIME}")
-        work[[c, c + pivots[0]]] = work[[c + pivots[0], c]]
-        work[c] = work[c] * pow(int(work[c, c]), -1, PRIME) % PRIME
-        factors = work[:, c].copy()
-        factors[c] = 0
-        work = (work - factors[:, None] * work[c]) % PRIME
-    return work[:, k:]
+        r = c
+        while r < k and M[r, c] == 0:
+            r += 1
+        if r == k:
+            return False
+        if r != c:
+            for j in range(n):
+                M[c, j], M[r, j] = M[r, j], M[c, j]
+        factor = _invert(int(M[c, c]), int(p))
+        for j in range(n):
+            M[c, j] = M[c, j] * factor % p
+        for i in range(k):
+            if i != c and M[i, c] != 0:
+                factor = M[i, c]
+                for j in range(n):
+                    x = M[i, j] + factor * (p - M[c, j])
+                    x -= p * np.floor(x * (1 / p))
+                    x = x + p if x < 0 else x
+                    M[i, j] = x - p if x >= p else x
+    return True
+
+
+@jit
+def _invert(a, p):
+    """1 / a modulo p, by Euclid."""
+    r, r_next, d, d_next = p, a, 0, 1
+    while r_next:
+        quotient = r // r_next
+        r, r_next = r_next, r - quotient * r_next
+        d, d_next = d_next, d - quotient * d_next
+    return d % p
 
 
 def _centred(residue, modulus):
