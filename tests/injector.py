@@ -6,6 +6,7 @@ time that stands still, so that equal runs write equal bytes and every file can 
     python tests/injector.py             every point of every command, fault and folder
     python tests/injector.py --sample 1  one point by chance of each
     python tests/injector.py --kills 200 as many kills of each command at a random time
+    python tests/injector.py --only train  with any of these: scenes whose name begins so
     python tests/injector.py --crowd 20  as many times 8 processes at once, in one folder and cache
 """
 
@@ -108,6 +109,7 @@ def serve(folder):
     """Serve a folder on this machine, as the only mirror."""
     quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *arguments: None})
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(quiet, directory=folder))
+    server.handle_error = lambda *arguments: None  # a client was killed
     threading.Thread(target=server.serve_forever, daemon=True).start()
     os.environ["no_proxy"] = "127.0.0.1"
     mirrors.MIRRORS = (f"http://127.0.0.1:{server.server_port}/",)
@@ -271,23 +273,29 @@ class Scene:
         return code == -signal.SIGKILL
 
 
-def scenes(work):
-    """Every command in every folder that it may meet."""
+def scenes(work, only=""):
+    """Every command in every folder that it may meet, or those whose names begin with `only`."""
+    for name, *how in _scenes(work):
+        if name.startswith(only):
+            yield Scene(work, name, *how)
+
+
+def _scenes(work):
     data = ["--data", "mnist", "--data-dir", work / "mnist"]
     again = ["reproduce", *data, "--no-figures", "--engine", "numpy", "--out", "ROOT/deep/out"]
     small = ["train", *data, "--engine", "numpy", "--n-epochs", 2, "--out", "ROOT/deep/model.npz"]
     proof = ["optimum", *data, "--certificate", "ROOT/deep/c.json", "--eps"]
     other = ["--seed", "1"]
-    yield Scene(work, "reproduce", again)
-    yield Scene(work, "reproduce-again", again, again + other)
+    yield ("reproduce", again)
+    yield ("reproduce-again", again, again + other)
     own = ["deep/out/own.txt", "deep/out/models/own.npz"]
-    yield Scene(work, "reproduce-among-own-files", again, again + other, own)
-    yield Scene(work, "train", small)
-    yield Scene(work, "train-again", small, small + other)
-    yield Scene(work, "optimum", [*proof, 0.1])
-    yield Scene(work, "optimum-again", [*proof, 0.1], [*proof, 0.2])
-    yield Scene(work, "optimum-twice", [*proof, 0.1, 0.2])
-    yield Scene(work, "data", ["data", "--data-dir", "ROOT/deep"])
+    yield ("reproduce-among-own-files", again, again + other, own)
+    yield ("train", small)
+    yield ("train-again", small, small + other)
+    yield ("optimum", [*proof, 0.1])
+    yield ("optimum-again", [*proof, 0.1], [*proof, 0.2])
+    yield ("optimum-twice", [*proof, 0.1, 0.2])
+    yield ("data", ["data", "--data-dir", "ROOT/deep"])
 
 
 @contextlib.contextmanager
@@ -307,11 +315,11 @@ def stage():
             yield work
 
 
-def every_point(sample=0):
+def every_point(sample=0, only=""):
     """Strike at every point, or at so many by chance, with every fault; how many that were."""
     rng, total = random.Random(0), 0
     with stage() as work:
-        for scene in scenes(work):
+        for scene in scenes(work, only):
             struck = 0
             for fault in FAULTS:
                 points = range(1, scene.n_points + 1)
@@ -323,23 +331,25 @@ def every_point(sample=0):
     return total
 
 
-def random_kills(n_kills, seed=0):
+def random_kills(n_kills, only="", seed=0):
     """Kill each command so many times at random, while it computes and while it writes."""
     rng = random.Random(seed)
     with stage() as work:
-        for scene in scenes(work):
+        for scene in scenes(work, only):
             since = time.perf_counter()
             run(scene.at(scene.command))
             scene.reset()
             longest = time.perf_counter() - since
-            killed = sum(scene.kill(rng, longest) for _ in range(n_kills))
-            print(f"{scene.name}: {killed} of {n_kills} killed before the end", flush=True)
+            tried = killed = 0
+            while killed < n_kills:
+                killed, tried = killed + scene.kill(rng, longest), tried + 1
+            print(f"{scene.name}: {killed} killed, {tried - killed} were done before", flush=True)
 
 
-def crowd(n_times, n_processes=8):
+def crowd(n_times, only="", n_processes=8):
     """Run so many at once with different seeds into one folder: it is one of the results."""
     with stage() as work:
-        pairs = [scene for scene in scenes(work) if scene.name.split("-")[0] != "optimum"]
+        pairs = [scene for scene in scenes(work, only) if scene.name.split("-")[0] != "optimum"]
         for scene, again in itertools.product(pairs, range(n_times)):
             started = [
                 fork([*scene.at(scene.command), *(["--seed", str(k % 2)] * (scene.name != "data"))])
@@ -364,13 +374,14 @@ def main():
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--crowd", type=int, default=0)
     parser.add_argument("--sample", type=int, default=0)
+    parser.add_argument("--only", default="")
     options = parser.parse_args()
     if options.kills:
-        random_kills(options.kills)
+        random_kills(options.kills, options.only)
     elif options.crowd:
-        crowd(options.crowd)
+        crowd(options.crowd, options.only)
     else:
-        print(f"{every_point(options.sample)} faults, all as they should be")
+        print(f"{every_point(options.sample, options.only)} faults, all as they should be")
 
 
 if __name__ == "__main__":
