@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 
+from numlin import cli
 from numlin.data import datasets, idx, mirrors
 from numlin.data.mirrors import DownloadError, fetch
 
@@ -257,6 +258,21 @@ def test_find_downloads_only_what_the_cache_lacks(published, monkeypatch):
     published.asked.clear()
     assert datasets.find().paths["test-labels"] == labels
     assert published.asked == ["right/t10k-labels-idx1-ubyte.gz"]
+
+
+def test_the_folder_of_a_download_that_was_killed_is_completed_and_anybody_elses_left(
+    published, monkeypatch, tmp_path, capsys
+):
+    use(monkeypatch, published.mirror("right"))
+    killed, other = tmp_path / "killed", tmp_path / "other"
+    for folder, name in ((killed, ".numlin-0123456789abcdef.gz"), (other, "letter.txt")):
+        folder.mkdir()
+        (folder / name).write_bytes(b"half")
+    assert cli.main(["data", "--data-dir", str(killed)]) == 0
+    assert sorted(path.name for path in killed.iterdir()) == sorted(datasets.MNIST)
+    assert cli.main(["data", "--data-dir", str(other)]) == 2
+    assert "is missing" in capsys.readouterr().err
+    assert [path.name for path in other.iterdir()] == ["letter.txt"]
 
 
 def test_a_mirror_that_failed_is_asked_last_from_then_on(published, monkeypatch):

@@ -4,6 +4,7 @@ import numpy as np
 
 from numlin.commands.shared import data_dir_option
 from numlin.data import datasets, idx
+from numlin.support.files import TEMPORARY
 from numlin.support.text import table
 
 
@@ -26,8 +27,10 @@ def run(options):
     except datasets.MissingError:
         files = datasets.status(folder, name)
         begun = any(not file.problem for file in files)
-        if not (options.data or begun) and folder.is_dir() and any(folder.iterdir()):
-            raise
+        if not (options.data or begun) and any(
+            not TEMPORARY.fullmatch(path.name) for path in folder.glob("*")
+        ):
+            raise  # somebody's folder, not one where a download began
     try:
         files = datasets.download(folder, name)
     except ValueError as error:
