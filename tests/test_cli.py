@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -105,9 +106,12 @@ def test_everything_made_from_synthetic_digits_says_so(reproduced):
     assert LinearClassifier.load(out / "models" / "regular.npz").trained_on_["name"] == "synthetic"
 
 
-def test_the_ball_reaches_the_model_and_the_attack(strokes_source, tmp_path, capsys):
+def test_the_ball_reaches_the_model_and_the_attack(strokes_source, tmp_path, capsys, monkeypatch):
+    from numlin.commands import evaluate
+
+    monkeypatch.setattr(evaluate, "minimise", lambda *a, **b: SimpleNamespace(lower_bound=0.0))
     path, data = str(tmp_path / "m.npz"), ["--data", "synthetic"]
-    few = ["--n-epochs", "2", "--engine", "numpy", "--eps", "0.1", "--ball", "linf-box"]
+    few = ["--n-epochs", "2", "--eps", "0.1", "--ball", "linf-box"]
     assert cli.main(["train", *data, *few, "--out", path]) == 0
     model = LinearClassifier.load(path)
     assert model.ball == "linf-box"
@@ -194,12 +198,13 @@ def test_a_model_of_other_images_is_refused(strokes_source, small_model, tmp_pat
     assert "images: found 784 features, expected 12" in capsys.readouterr().err
 
 
-def test_interrupting_reproduce_leaves_nothing(strokes_source, tmp_path, monkeypatch, capsys):
+def test_interrupting_reproduce_leaves_nothing(hard, tmp_path, monkeypatch, capsys):
     from numlin.commands import figures
+    from numlin.studies import article
 
+    monkeypatch.setattr(article, "run", lambda *arguments: hard)
     monkeypatch.setattr(figures, "save", lambda *a: (_ for _ in ()).throw(KeyboardInterrupt))
-    arguments = ["reproduce", "--data", "synthetic", "--engine", "numpy"]
-    assert cli.main([*arguments, "--out", str(tmp_path / "out")]) == 130
+    assert cli.main(["reproduce", "--data", "synthetic", "--out", str(tmp_path / "out")]) == 130
     assert list(tmp_path.iterdir()) == []
     assert capsys.readouterr().err == "numlin: interrupted\n"
 
@@ -307,7 +312,7 @@ def test_a_path_given_to_verify_that_is_no_certificate_is_not_waited_for(
 
 def test_a_model_is_evaluated_on_its_own_labels(strokes_source, tmp_path, capsys):
     model, synthetic = str(tmp_path / "m.npz"), ["--data", "synthetic"]
-    few = ["--engine", "numpy", "--n-epochs", "2"]
+    few = ["--n-epochs", "2", "--eps", "0.2"]
     assert cli.main(["train", *synthetic, *few, "--digits", "3", "8", "--out", model]) == 0
     capsys.readouterr()
     assert cli.main(["evaluate", model, *synthetic]) == 0
@@ -392,7 +397,7 @@ def test_tables_turn_over_where_the_terminal_is_narrow(monkeypatch):
 def test_reproduce_fits_80_columns_of_a_terminal(strokes_source, tmp_path):
     pty = pytest.importorskip("pty", reason="this system has no pseudo-terminals")
     outer, inner = pty.openpty()
-    command = "reproduce --data synthetic --engine numpy --no-figures --out".split()
+    command = "reproduce --data synthetic --no-figures --out".split()
     done = subprocess.Popen(
         [sys.executable, "-m", "numlin", *command, str(tmp_path / "o")],
         stdout=inner,
