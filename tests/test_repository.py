@@ -35,7 +35,12 @@ def test_every_command_is_in_the_readme_and_has_help(command):
 
 def reading_order():
     """{room: its row in the README's map}; a room is a file or folder of numlin/."""
-    table = (ROOT / "README.md").read_text().split("| file | what is in it |")[1].split("\n\n")[0]
+    table = (
+        (ROOT / "README.md")
+        .read_text()
+        .split("| in `numlin/` | what is in it |")[1]
+        .split("\n\n")[0]
+    )
     rows = [re.findall(r"`([^`]+)`", row.split("|")[1]) for row in table.splitlines()[2:]]
     return {name.strip("/"): k for k, names in enumerate(rows) for name in names}
 
