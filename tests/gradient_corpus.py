@@ -2,7 +2,8 @@
 
 It has nothing of numlin's in it. `RIGHT` and `WRONG` are lists of `Pair`; a kind of function is
 the first word of its name. Every wrong gradient differs from the right one by more than any
-checker is asked to allow, 1e-6 of its length in one entry at least.
+checker is asked to allow, 1e-6 of its length in one entry at least, or is a small entry whose
+slope stands beside much larger ones.
 """
 
 from typing import NamedTuple
@@ -23,6 +24,7 @@ class Pair(NamedTuple):
 
 
 RIGHT = []
+WRONG = []
 RNG = np.random.default_rng(42)
 
 
@@ -499,6 +501,71 @@ def long_sums():
     )
 
 
+def minima():
+    """The gradient is 0, or rounding of it; the wrong one misses that by 1e-9."""
+    A, x = normal(7, 3), normal(3)
+    b = A @ x
+
+    def bananas(x):
+        return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+    def bananas_slope(x):
+        u = 200 * (x[1] - x[0] ** 2)
+        return np.array([-2 * x[0] * u - 2 * (1 - x[0]), u])
+
+    for name, f, gradient, at in (
+        ("squares", lambda x: np.sum((x - 0.3) ** 2), lambda x: 2 * (x - 0.3), [0.3] * 3),
+        ("rosenbrock", bananas, bananas_slope, [1, 1]),
+        ("1 + rosenbrock", lambda x: 1 + bananas(x), bananas_slope, [1, 1]),
+        ("least squares", lambda x: np.sum((A @ x - b) ** 2), lambda x: 2 * A.T @ (A @ x - b), x),
+        (
+            "least squares by the normal equations",
+            lambda x: np.sum((A @ x - b) ** 2),
+            lambda x: 2 * (A.T @ A @ x - A.T @ b),
+            x,
+        ),
+        ("cubes", lambda x: np.sum(np.abs(x) ** 3), lambda x: 3 * x * np.abs(x), [0, 0]),
+    ):
+        right("minima", name, f, gradient, at)
+        wrong = RIGHT[-1]._replace(gradient=lambda x, g=gradient: g(x) + 1e-9)
+        WRONG.append(wrong._replace(name=f"{name}: all 1e-9 too large"))
+
+
+def small_beside_large():
+    """A slope that rounding nearly hides beside others, and a claim that it is 0 or a bit off."""
+    for name, f, slope, x, mistake in (
+        ("hypot", lambda x: np.hypot(x, 1e-15), lambda x: x / np.hypot(x, 1e-15), 1e-15, 0),
+        (
+            "tanh",
+            lambda x: x * np.tanh(x / 1e-15),
+            lambda x: np.tanh(x / 1e-15) + x / 1e-15 / np.cosh(x / 1e-15) ** 2,
+            5e-16,
+            0,
+        ),
+        ("power 1.1", lambda x: abs(x) ** 1.1, lambda x: 1.1 * abs(x) ** 0.1, 1e-14, 0),
+        ("power 1.2", lambda x: abs(x) ** 1.2, lambda x: 1.2 * abs(x) ** 0.2, 1e-13, 0),
+        ("power 1.5", lambda x: abs(x) ** 1.5, lambda x: 1.5 * abs(x) ** 0.5, 1e-10, 0),
+        ("weight", lambda x: 3e-5 * x + 5e9, lambda x: 3e-5, 0.5, 0),
+        ("penalty", lambda x: np.sin(x) + 5e8, np.cos, 0.4, 1 + 2e-6),
+    ):
+        for options in ({}, {"coordinates": ()}) if name == "power 1.2" else ({},):
+            place = "by directions, " if options else ""
+
+            def gradient(x, slope=slope, factor=1):
+                return np.array([1, factor * slope(x[1])])
+
+            right(
+                "small-beside-large",
+                f"{place}{name}",
+                lambda x, f=f: x[0] + f(x[1]),
+                gradient,
+                [1, x],
+                **options,
+            )
+            wrong = RIGHT[-1]._replace(gradient=lambda x, g=gradient, m=mistake: g(x, factor=m))
+            WRONG.append(wrong._replace(name=f"{place}{name}: {mistake} times the slope"))
+
+
 for family in (
     linear_algebra,
     softmaxes,
@@ -515,6 +582,8 @@ for family in (
     kinks,
     inexact,
     long_sums,
+    minima,
+    small_beside_large,
 ):
     family()
 
@@ -543,12 +612,13 @@ MISTAKES = {
     "shifted by a mean": lambda g: g - g.mean(),
     "lacks a penalty": lambda g: g + 1e-3 * np.max(np.abs(g)),
 }
-WRONG = []
 for place, pair in enumerate(RIGHT):
     exact, chosen = pair.gradient(pair.x), 0
     for step in range(len(MISTAKES)):
         mistake = list(MISTAKES)[(3 * place + 5 * step) % len(MISTAKES)]
         off = np.max(np.abs(MISTAKES[mistake](exact) - exact))
+        if pair.kind in ("minima", "small-beside-large"):
+            break  # theirs are in WRONG already
         if chosen < 1 + place % 2 and off > max(9e-7, 2 * pair.options.get("rtol", 0)) * np.max(
             np.abs(exact)
         ):

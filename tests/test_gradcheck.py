@@ -659,3 +659,96 @@ def test_jacobian_its_products_and_hessian_products():
     ):
         with pytest.raises(ValueError, match=r"found shape \(2"):
             call()
+
+
+def bananas(x):
+    """Rosenbrock's function, least at (1, 1)."""
+    return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+
+@pytest.mark.parametrize("f, x", [(lambda x: np.sum((x - 0.3) ** 2), [0.3] * 3), (bananas, [1, 1])])
+def test_a_minimiser_passes_only_zero_and_nothing_false_is_said_of_f(f, x):
+    report = check_gradient(f, np.zeros_like, x)
+    assert report.verdict == "pass", str(report)
+    assert "passed as zero within the rounding of f, at most 1e-09 of the steepest rise" in str(
+        report
+    )
+    for claim in (1e-9, -1e-12):
+        wrong = check_gradient(f, lambda x, c=claim: np.full_like(x, c), x)
+        assert wrong.verdict == "fail", str(wrong)
+        assert not any(word in str(wrong) for word in ("kink", "jump", "remove"))
+
+
+def test_zero_does_not_pass_where_a_steeper_entry_is_all_that_hides_the_slope():
+    """1e-20 x_1 changes no bit of x_0^2 before x_1 is large, 3e-5 x_1 none of 5e9."""
+    for f, x in (
+        (lambda x: x[0] ** 2 + 1e-20 * x[1], [0.5, 0.5]),
+        (lambda x: 0.5e10 * (x[0] - 1) ** 2 + 3e-5 * x[1], [2.0, 0.5]),
+        (lambda x: x[0] + np.hypot(x[1], 1e-15), [1.0, 1e-15]),
+    ):
+        slope = check_gradient(f, np.zeros_like, x, coordinates=[0], directions=0).worst.numeric
+        report = check_gradient(f, lambda x, g=slope: np.array([g, 0.0]), x)
+        assert report.probes[1].verdict == "inconclusive", str(report)
+
+
+def test_a_tolerance_is_never_widened_silently():
+    def f(x):
+        return 0.5e9 * np.sum(x[:3] ** 2) + np.sin(x[3])
+
+    for factor, verdict in ((1, "inconclusive"), (1 + 2e-6, "inconclusive"), (1.01, "fail")):
+        report = check_gradient(
+            f, lambda x, m=factor: np.r_[1e9 * x[:3], m * np.cos(x[3])], [1.0, -0.8, 1.2, 0.4]
+        )
+        assert report.verdict == verdict, str(report)
+
+
+def test_entries_that_directions_cannot_see_are_probed_by_themselves():
+    report = check_gradient(lambda x: x[0] + x[1], lambda x: x**0, [1, 1e-14], coordinates=[])
+    assert [p.name for p in report.probes[:2]] == ["x[1]", "direction 0"]
+
+
+def test_the_likely_reason_explains_the_error_to_the_last_digit_allowed():
+    def f(x):
+        return np.sin(x).sum()
+
+    x = np.arange(1.0, 6)
+    for wrong, reason in (
+        (lambda x: np.cos(x) * (1 + 1e-6), "a factor of 1.000001"),
+        (scaled_at(np.cos, 2, 1 + 1e-5), "one entry only, x[2]: a factor of 1.00001"),
+        (lambda x: np.cos(x) + 1e-5 * np.array([1, -2, 3, -1, 2]), ""),
+        (lambda x: np.cos(x) * [1, 0, 0, 1, 1], "zero in 2 entries where f has a slope"),
+    ):
+        assert check_gradient(f, wrong, x).likely == reason
+    beyond = check_gradient(f, scaled_at(np.cos, 4, -1), x, coordinates=[0, 1])
+    assert beyond.likely == "an entry that was not probed: those that were agree"
+    weights, b = A, np.ones(3)
+    report = check_gradient(
+        lambda W, b: np.tanh(W @ b).sum(),
+        lambda W, b: (np.outer(1 - np.tanh(W @ b) ** 2, b).T, W.T @ (1 - np.tanh(W @ b) ** 2)),
+        (weights, b),
+    )
+    assert report.likely == "in W, transposed"
+
+
+@pytest.mark.parametrize(
+    "f, gradient, x, advice",
+    [
+        (lambda x: 1e20 / np.hypot(x[0], 1e11), np.zeros_like, [0.0], "x is 0 there: raise h"),
+        (lambda x: 1e9 + np.sin(x[0]), np.cos, [0.3], "remove a large constant"),
+        (
+            lambda x: np.sin(1e6 * (x.sum() - 2e3)),
+            lambda x: 1e6 * np.cos(1e6 * (x.sum() - 2e3)) * np.ones(2),
+            [1000.2, 1000.3],
+            "floats near x are too far apart",
+        ),
+        (
+            lambda x: 1e16 + 30 * np.cos(x[0]) - 1e16,
+            lambda x: -30 * np.sin(x),
+            [0.3],
+            "changes further away: it has lost digits",
+        ),
+    ],
+)
+def test_advice_fits_what_hides_the_slope(f, gradient, x, advice):
+    report = check_gradient(f, gradient, x)
+    assert report.verdict == "inconclusive" and advice in report.worst.reason, str(report)

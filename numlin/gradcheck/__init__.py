@@ -34,12 +34,18 @@ S, and how far S is from an independent estimate at other steps. With
 scale = max(|S|, |c|, ||gradient * d||_2) a probe
 
     passes  if |S - c| + U <= rtol scale,
-    fails   if |S - c| > rtol scale + 10 U, for every S +- U that f shows on any scale,
+    fails   if |S - c| > rtol scale + 10 V, for every S +- V that f shows on any scale,
 
-and is inconclusive otherwise, with the reason. Two exceptions, where rounding hides a slope beside
-much larger ones: c = 0 passes if S is 0 within U and U <= rtol times the steepest slope of f seen
-on any scale; another c passes if |S - c| <= U <= rtol min(100 scale, a twentieth of the geometric
-mean of the gradient's entries). Between the slopes left and right of a kink at x nothing fails.
+and is inconclusive otherwise, with the reason; V is U and the rounding of c and of x, which is
+4 eps |x| |phi''(0)|. So an entry is held to its own size, however small beside others, and nothing
+wider is ever allowed. Where no slope is to be seen at all, a claim passes as zero, and the report
+says so and how surely:
+
+    max(|c|, |S - c|) <= V <= rtol R / 100,
+
+R the steepest rise |phi(t) - phi(0)| / |t| that stands clear of rounding on this line, at steps up
+to 10 h or at the first further out; infinite if phi never rises. Between the slopes left and right
+of a kink at x nothing fails.
 
 What is assumed: that f is smooth on some scale on which its rounding still shows the slope. A
 right claim is first held against six values, at the finest steps, drawn at random, that can show
@@ -51,10 +57,10 @@ Steps that leave the domain of f (NaN, infinity, an arithmetic error) are not us
 Declare kinks when you know them: quantities that change sign there, as in
 `check_gradient(f, g, w, lambda w: {"1 - margin": 1 - m(w), "w": w})`. No step then crosses one,
 and the report names those that x lies on. Read "inconclusive" as "ask better": move x off the
-kink, compute f in float64, remove a large constant from f, fix its random numbers, or ask for a
-larger rtol, as the reason says. For convex f at kinks there is `check_subgradient`, for a second
-opinion `taylor_order`, for many values `check_jacobian`, `check_jvp`, `check_vjp`, and for second
-derivatives `check_hessian` and `check_hvp`.
+kink, compute f in float64, remove a large constant from f, raise h, fix its random numbers, or
+ask for a larger rtol, as the reason says. For convex f at kinks there is `check_subgradient`, for
+a second opinion `taylor_order`, for many values `check_jacobian`, `check_jvp`, `check_vjp`, and
+for second derivatives `check_hessian` and `check_hvp`.
 
 References: Ridders, Accurate computation of F'(x) and F'(x)F''(x), Advances in Engineering
 Software 4, 1982; More and Wild, Estimating computational noise, SIAM Journal on Scientific
@@ -110,7 +116,8 @@ def check_gradient(
     coordinates : sequence of int, optional
         Coordinates to probe, as places in x.ravel(); all by default.
     directions : int
-        Random unit directions to probe besides, each of which sees every coordinate.
+        Random unit directions to probe besides, each of which sees every coordinate; those whose x
+        is too small beside the largest for that are probed by themselves as well.
     rng : numpy.random.Generator, optional
         Draws the directions; by default they are the same each time.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 EPS = np.finfo(np.float64).eps
 SIGMAS = 3
+LOOKS = 16  # at a slope that misses what is asked for by less than their root
 NODES = np.array([-1, -0.8, -0.55, -0.3, 0.3, 0.55, 0.8, 1])
 ONE_SIDE = np.array([0.08, 0.2, 0.33, 0.47, 0.6, 0.73, 0.87, 1])
 
@@ -22,16 +23,16 @@ class Line:
     """phi(t) = f(x + t d) along the j-th coordinate, or along a direction d (n,).
 
     `top` and `bottom` are the widest and the finest step of use, `unit` the size of an entry of x
-    that moves, beside which swings of f are compared.
+    that moves, `grain` how far rounding may have moved x, `zero` whether x says nothing of scale.
     """
 
     def __init__(self, f, x, at_x, h, unit, j=None, d=None):
         self.f, self.x, self.at_x, self.unit, self.j, self.d = f, x, at_x, unit, j, d
-        size = (
-            abs(x[j]) if d is None else np.max(np.abs(x)) / (1 if unit == 1 else np.max(np.abs(d)))
-        )
+        largest, uniform = np.max(np.abs(x)), unit == 1
+        size = abs(x[j]) if d is None else largest / (1 if uniform else np.max(np.abs(d)))
         self.top = h * max(1.0, size)
         self.bottom = 64 * EPS * size or 1e-14 * self.top
+        self.grain = 4 * EPS * (largest if uniform else size)
         self.zero = size == 0
 
     def point(self, t):
@@ -51,10 +52,10 @@ class Line:
 class Slope(NamedTuple):
     """A measured slope: `value` +- `error`, the step `h` it was seen at, and what f is like.
 
-    `kind` is smooth, constant, kink, jump, rough or domain; `place` the step to the kink or jump,
+    `kind` is smooth, flat, kink, jump, rough or domain; `place` the step to the kink or jump,
     `sides` the slopes left and right of a kink at x, `others` further (value, error) that f shows
     on other scales and that a claim may not contradict to be called wrong; `noise` the rounding of
-    f, `swing` the steepest slope seen on any scale.
+    f, `swing` the steepest slope seen on any scale, `bend` the second derivative.
     """
 
     value: float
@@ -66,16 +67,18 @@ class Slope(NamedTuple):
     others: tuple = ()
     noise: float = 0.0
     swing: float = 0.0
+    bend: float = 0.0
 
 
 class Fit(NamedTuple):
-    """One scale: slope, how the residual enters it, the residual, the largest |phi|, variation."""
+    """One scale: slope, how the residual enters it, the residual, the largest rise, phi''."""
 
     h: float
     slope: float
     gain: float
     residual: float
-    flat: bool
+    size: float
+    bend: float
     error: float = np.inf
 
 
@@ -99,7 +102,8 @@ def fit(line, h, rng, nodes=NODES):
         off = basis @ coefficients - scaled
         residual = max(size * np.sqrt(off @ off / (8 - degree)), floor)
         gain = np.linalg.norm(solve[1])
-        fits.append(Fit(h, size * coefficients[1] / h, gain, residual, size == 0))
+        slope, bend = size * coefficients[1:3] / h
+        fits.append(Fit(h, slope, gain, residual, size, 2 * bend / h))
     return min(fits, key=lambda one: one.gain * one.residual)
 
 
@@ -131,11 +135,23 @@ def settle(fits, noise):
 
 
 def best(kept):
-    """Slope, error, h of the surest scale; the error has what the next surest differs by."""
+    """The `Slope` of the surest scale; the error has what the next surest differs by."""
     if len(kept) < 2:
-        return np.nan, np.inf, np.nan
+        return Slope(np.nan, np.inf, np.nan)
     first, second = sorted(kept, key=lambda one: one.error)[:2]
-    return first.slope, first.error + abs(first.slope - second.slope), first.h
+    error = first.error + abs(first.slope - second.slope)
+    return Slope(first.slope, error, first.h, "smooth" if first.size else "flat", bend=first.bend)
+
+
+def look_again(line, found, rng):
+    """The slope `found` from LOOKS fits at its step, and from as many at half of that."""
+    slopes = [
+        [one.slope for _ in range(LOOKS) if (one := fit(line, h, rng))]
+        for h in (found.h, found.h / 2)
+    ]
+    (value, half), spread = map(np.mean, slopes), np.std(slopes[0], ddof=1)
+    error = SIGMAS * spread / np.sqrt(LOOKS) + abs(value - half)
+    return found._replace(value=value, error=error) if error < found.error else found
 
 
 def first_step(line, claim, noise, rtol):
@@ -173,11 +189,15 @@ def still(line):
     steps = line.top * np.array([0.013, 1.7e-5, 2.3e-8])
     if any(line(sign * t)[1] != line.at_x for t in steps for sign in (1, -1)):
         return None
-    return Slope(0.0, SIGMAS * EPS * abs(line.at_x) / steps[0], steps[0], "flat")
+    noise = EPS * abs(line.at_x)
+    return Slope(0.0, SIGMAS * noise / steps[0], steps[0], "flat", noise=noise)
 
 
-def measure(line, rtol, rng, top=None, finest=np.inf):
-    """The slope along `line`, as sure as it can be had from all scales up to `top`, a `Slope`."""
+def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
+    """The slope along `line`, as sure as it can be had from all scales up to `top`, a `Slope`.
+
+    Sure enough is an error of `rtol` times the slope, or times `scale` if that is larger.
+    """
     top = line.top if top is None else top
     bottom = min(line.bottom, top / 64, max(finest, 1e-300) if line.zero else np.inf)
     steps = scales(top, bottom)
@@ -186,30 +206,53 @@ def measure(line, rtol, rng, top=None, finest=np.inf):
     fits = [one for one in fits if one]
     if len(fits) < 3:
         return _sides(line, steps, rng) or Slope(np.nan, np.inf, top, "domain")
-    if all(one.flat for one in fits):
-        return _constant(line, fits[-1])
-    noise = rounding(fits)
+    noise, swing = rounding(fits), max(abs(one.slope) for one in fits)
     kept, odd = settle(fits, noise)
-    fine = best(kept)
-    found = Slope(*fine, "domain" if outside else "smooth", noise=noise)
-    found = found._replace(swing=max(abs(one.slope) for one in fits))
+    found = fine = best(kept)._replace(noise=noise)
+    allowed = rtol * max(scale, abs(fine.value))
     if odd:
         kind, place, size = locate(line, odd.h, noise)
-        found = found._replace(kind=kind, place=place)
-        lost = min(kept, key=lambda one: one.error).flat and kind != "kink"
+        found = fine._replace(kind=kind, place=place)
+        lost = fine.kind == "flat" and kind != "kink"
         if lost or (kind in ("jump", "rough") and abs(place) < 0.01 * top):
             size = max(size, 3 * odd.residual)
-            value, error, at = best(settle(fits, size)[0])
-            if lost or error < 0.1 * abs(value):
-                found = Slope(value, error, at, kind, place, (), (fine[:2],), size, found.swing)
-    elif min(kept, key=lambda one: one.error).flat:
-        found = found._replace(kind="flat", others=((kept[-1].slope, kept[-1].error),))
-    elif found.error > max(rtol * abs(found.value), 1e-14 * found.swing):
+            wide = best(settle(fits, size)[0])
+            if lost or wide.error < 0.1 * abs(wide.value):
+                found = wide._replace(kind=kind, place=place, others=(fine[:2],), noise=size)
+    elif fine.kind == "flat":
+        found = fine._replace(others=((0.0, max(kept[-1].error, stair(line, top, noise) / top)),))
+    elif fine.error > max(allowed, 1e-14 * swing):
         kind, place, _ = locate(line, kept[-1].h, noise)
         if kind == "kink":
-            found = _sides(line, steps, rng, place) or found._replace(kind=kind, place=place)
-            return found._replace(swing=max(abs(one.slope) for one in fits))
-    return found
+            found = _sides(line, steps, rng, place) or fine._replace(kind=kind, place=place)
+    if not found.sides and allowed / 2 < found.error < np.sqrt(LOOKS) * allowed:
+        found = look_again(line, found, rng)
+    kind = "domain" if outside and found.kind == "smooth" else found.kind
+    return found._replace(kind=kind, swing=swing)
+
+
+def stair(line, top, noise):
+    """Height of the first bend of phi beyond `top` if that is a jump, else 0: lost digits are."""
+    for h in top * 4.0 ** np.arange(1, 5):
+        kind, _, height = locate(line, h, noise)
+        if height:
+            return height if kind in ("jump", "rough") else 0.0
+    return 0.0
+
+
+def hides(line, slope, noise):
+    """Whether phi is steeper than `slope` nearby, or never stands clear of rounding at all.
+
+    From a hundredth of the widest step to ten of them the steepest rise counts, further out the
+    first: ten times the rounding is taken off, and thrice what is no polynomial.
+    """
+    rng = np.random.default_rng(5)
+    for k in range(-2, 30):
+        one = fit(line, line.top * 10.0**k, rng)
+        rise = (one.size - max(10 * noise, 3 * one.residual)) / one.h if one else 0
+        if rise > slope or (rise > 0 and k > 1):
+            return rise > slope
+    return True
 
 
 def locate(line, h, noise):
@@ -228,7 +271,8 @@ def locate(line, h, noise):
         sizes = [abs((at[p] - at[q]) + (at[r] - at[q])) for p, q, r in triples]
         if not np.isfinite(sizes).all():
             return "domain", m, 0.0
-        floor = max(8 * noise, 4 * EPS * max(abs(at[m]), abs(at[a])))
+        moved = line.grain * abs(at[b] - at[a]) / (b - a)  # phi, as x + t d is rounded
+        floor = max(8 * noise, 4 * EPS * max(abs(at[m]), abs(at[a])), moved)
         (a, m, b), bend = triples[int(np.argmax(sizes))], max(sizes)
         if bend <= floor or b - a <= 8 * EPS * h:
             break
@@ -248,23 +292,9 @@ def _sides(line, steps, rng, place=0.0):
     for sign in (-1, 1):
         fits = [one for h in steps if (one := fit(line, h, rng, sign * ONE_SIDE))]
         noise = rounding(fits)
-        sides.append(best(settle(fits, noise)[0]))
+        sides.append(best(settle(fits, noise)[0])[:3])
     (low, low_error, h), (high, high_error, _) = sides
     error = max(low_error, high_error)
     if not error < 0.1 * abs(high - low):
         return None
     return Slope((low + high) / 2, error, h, "kink", place, (low, high), noise=noise)
-
-
-def _constant(line, widest):
-    """A slope of zero where phi does not change up to the widest step: looks further out."""
-    reach = 10 * max(1.0, np.max(np.abs(line.x)), abs(line.at_x))
-    swing = 0.0
-    for t in np.geomspace(3 * line.top, max(reach, 30 * line.top), 9):
-        for sign in (1, -1):
-            step, value = line(sign * t)
-            if np.isfinite(value) and value != line.at_x:
-                swing = max(swing, abs((value - line.at_x) / step))
-    error = SIGMAS * widest.residual / widest.h
-    kind = "flat" if swing else "constant"
-    return Slope(0.0, error, widest.h, kind, noise=widest.residual, swing=swing)

@@ -1,13 +1,14 @@
 """One scalar f at one x: what all of its probes share, and each probe."""
 
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 
 from numlin.gradcheck.differences import EPS, Line, Slope, first_step, measure, quick, still
 from numlin.gradcheck.points import Function, Point, label
-from numlin.gradcheck.verdicts import Probe, Report, Verdict, judge, likely
+from numlin.gradcheck.verdicts import HIDDEN, HIDE, SURELY, Probe, Report, Verdict, judge, likely
 from numlin.support.arguments import check_number
 
 CONFIRMED = 4  # failures seen on all scales, after which a precise contradiction is believed
@@ -38,6 +39,9 @@ class Probing:
         self.coordinates = [_coordinate(j, x.size) for j in every]
         rng = np.random.default_rng(0 if rng is None else rng)
         self.directions = [self._unit(z) for z in rng.normal(size=(directions, x.size))]
+        if directions:  # too small beside the rest for these to see
+            blind = np.flatnonzero(self.unit < self.rtol * np.max(self.unit)).tolist()
+            self.coordinates = list(dict.fromkeys(self.coordinates + blind))
         if not self.coordinates and not directions:
             raise ValueError("coordinates, directions: found none, expected at least one")
         self.at_x = self.f.number(self.f.raw(x))
@@ -86,23 +90,28 @@ class Probing:
 
     def report(self, g):
         """All probes of the claimed gradient g (n,)."""
-        with quiet(), np.errstate(all="ignore"):
-            sizes = np.abs(g[g != 0])
-            typical = np.exp(np.mean(np.log(sizes))) if sizes.size else 0.0
+        with quiet():
             probes, failed = [], 0
             for name, line in self.lines():
                 terms = g[[line.j]] if line.d is None else g * line.d
-                probes.append(self.probe(name, line, terms, typical, failed >= CONFIRMED))
+                probes.append(self.probe(name, line, terms, failed >= CONFIRMED))
                 failed += probes[-1].verdict is Verdict.FAIL
             self.trouble = self.trouble or self._trouble()
         if self.trouble:
             return self.undecided(g)
-        measured = np.full(self.x.size, np.nan)
-        for j, probe in zip(self.coordinates, probes):
-            if probe.verdict is not Verdict.INCONCLUSIVE:
-                measured[j] = probe.numeric
-        looks = likely(g, measured, self.point, probes) if failed else ""
-        return Report(tuple(probes), self.rtol, looks, self.notes())
+        measured, allowed = np.full((2, self.x.size), np.nan)
+        for j, p in zip(self.coordinates, probes):
+            if p.verdict is not Verdict.INCONCLUSIVE:
+                size = max(abs(p.numeric), abs(p.analytic))
+                measured[j], allowed[j] = p.numeric, self.rtol * size + SURELY * p.spread
+        looks = likely(g, measured, allowed, self.point, probes) if failed else ""
+        hidden = [p.name for p in probes if p.reason == HIDDEN]
+        notes = self.notes()
+        if hidden:
+            names = ", ".join(hidden[:4]) + ", ..." * (len(hidden) > 4)
+            at_most = f"at most {HIDE * self.rtol:.0e} of the steepest rise on that line"
+            notes += (f"{len(hidden)} passed as zero within the rounding of f, {at_most}: {names}",)
+        return Report(tuple(probes), self.rtol, looks, notes)
 
     def notes(self):
         """What f did that a function does not do."""
@@ -122,7 +131,7 @@ class Probing:
             name, np.nan, float(claim), self.h, 0.0, Verdict.INCONCLUSIVE, np.inf, None, why
         )
 
-    def probe(self, name, line, terms, typical=0.0, believe=False):
+    def probe(self, name, line, terms, believe=False):
         """The verdict along one line, of which the claim is the sum of `terms`.
 
         Six values if they agree with the claim, all scales if not; after CONFIRMED failures, with
@@ -136,8 +145,7 @@ class Probing:
         crossed = () if self.kinks else None
 
         def verdict(slope):
-            swing = max(slope.swing, self.swing / line.unit)
-            return judge(name, claim, slope, self.rtol, size, rounding, swing, typical, crossed)
+            return judge(name, claim, slope, line, self.rtol, size, rounding, crossed)
 
         nothing = abs(claim) <= 8 * EPS * rounding
         for guess in (claim, None):
@@ -165,7 +173,7 @@ class Probing:
         finest = first_step(line, claim, self.noise, self.rtol) / 10
         if claim and line.zero:
             finest = 4 * self.noise / (self.rtol * abs(claim))
-        return verdict(measure(line, self.rtol, np.random.default_rng(3), top, finest))
+        return verdict(measure(line, self.rtol, np.random.default_rng(3), top, finest, size))
 
     def crossed(self, line, t):
         """Names of the declared kinks between x - t d and x + t d."""
@@ -195,18 +203,12 @@ def renamed(report, prefix):
     return replace(report, probes=tuple(replace(p, name=prefix + p.name) for p in report.probes))
 
 
-class quiet(warnings.catch_warnings):
+@contextmanager
+def quiet():
     """Steps may leave the domain of f: no warning of arithmetic in this block."""
-
-    def __enter__(self):
-        super().__enter__()
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore", RuntimeWarning)
-        self.state = np.errstate(all="ignore")
-        self.state.__enter__()
-
-    def __exit__(self, *exception):
-        self.state.__exit__(*exception)
-        super().__exit__(*exception)
+        yield
 
 
 def _coordinate(j, n):

@@ -5,11 +5,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from numlin.gradcheck.differences import EPS
+from numlin.gradcheck.differences import EPS, hides
 
 SURELY = 10  # so many errors of the measurement lie between a claim and a slope that contradicts it
-TINY, LAX = 0.05, 100  # entries small beside a typical one may hide in rounding so far
-SAME = "the same"
+HIDE = 0.01  # of rtol times the steepest rise: so small must be what hides a slope of zero
+TINY = np.finfo(np.float64).tiny
+HIDDEN = "zero within the rounding of f"
 
 
 class Verdict(StrEnum):
@@ -25,8 +26,9 @@ class Probe:
     """One direction: the slope `numeric` of f beside the slope `analytic` that was claimed.
 
     `spread` is the uncertainty of the measured slope, `h` the step it was seen at, `error` the
-    relative error, `kinks` the names of declared kinks that no step avoided, None where none
-    matter, `reason` why it is inconclusive and what to do, or what else was seen.
+    error relative to the scale of the criterion, `kinks` the names of declared kinks that no step
+    avoided, None where none matter, `reason` why it is inconclusive and what to do, or what else
+    was seen.
     """
 
     name: str
@@ -87,143 +89,158 @@ def _badness(probe):
     return probe.error if np.isfinite(probe.error) else np.inf
 
 
-def judge(name, claim, slope, rtol, size, rounding, swing, typical=0.0, crossed=None):
-    """The `Probe` of a `claim` beside a measured `slope`; the criterion of `numlin.gradcheck`.
+def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
+    """The `Probe` of a `claim` beside the `slope` of `line`; the criterion of `numlin.gradcheck`.
 
     `size` is the root of the squared terms of the claim, `rounding` the sum of their sizes,
-    `swing` the steepest slope of f seen anywhere, `typical` the geometric mean of the entries of
-    the claimed gradient, `crossed` the declared kinks that no step avoided.
+    `crossed` the declared kinks that no step avoided.
     """
     value, error = slope.value, slope.error
     scale, gap = max(abs(value), abs(claim), size), abs(value - claim)
+    blur = line.grain * abs(slope.bend) + 8 * EPS * rounding
 
     def contradicts(value, error):
-        return abs(value - claim) > rtol * scale + SURELY * error
+        return abs(value - claim) > rtol * scale + SURELY * (error + blur)
 
-    nothing = max(abs(claim), abs(value) - error) <= 8 * EPS * rounding
-    verdict = Verdict.INCONCLUSIVE
+    verdict, reason = Verdict.INCONCLUSIVE, ""
     if slope.sides:
         low, high = sorted(slope.sides)
         if max(low - claim, claim - high) > rtol * scale + SURELY * error:
             verdict = Verdict.FAIL
-    elif not crossed and (
-        gap + error <= rtol * scale < np.inf
-        or gap <= error <= rtol * min(TINY * typical, LAX * scale)
-        or (nothing and (slope.kind == "constant" or error <= rtol * swing))
-    ):
+    elif crossed:
+        pass
+    elif gap + error <= rtol * scale < np.inf:
         verdict = Verdict.PASS
-    elif not crossed and all(contradicts(*seen) for seen in ((value, error), *slope.others)):
+    elif max(gap, abs(claim)) <= error + blur and hides(
+        line, (error + blur) / (HIDE * rtol), slope.noise
+    ):
+        verdict, reason = Verdict.PASS, HIDDEN
+    elif all(contradicts(*seen) for seen in ((value, error), *slope.others)):
         verdict = Verdict.FAIL
-    relative = float(gap / scale) if scale else 0.0
-    reason = "" if verdict is Verdict.PASS or crossed else _reason(slope, scale, rtol)
+    relative = float(gap / scale) if scale and not reason else 0.0
+    if verdict is not Verdict.PASS and not crossed:
+        reason = _reason(slope, line, scale, rtol, verdict)
     value, error, h = float(value), float(error), float(slope.h)
     return Probe(name, value, claim, h, relative, verdict, error, crossed, reason)
 
 
-def _reason(slope, scale, rtol):
+def _reason(slope, line, scale, rtol, verdict):
     """What f is like along a line where the verdict is not pass, and what to do about it."""
     seen = slope.error / scale if scale else np.inf
-    if slope.kind == "domain" and not np.isfinite(slope.value):
-        return "f is NaN or infinite near x on every scale: move x into the domain of f"
     if slope.sides:
         low, high = slope.sides
         return (
             f"kink at x + {slope.place:.2g} d: slope {low:.6g} on one side, {high:.6g} on the "
             "other; move x off it, or use check_subgradient"
         )
+    if slope.kind == "domain" and not np.isfinite(slope.value):
+        return "f is NaN or infinite near x on every scale: move x into the domain of f"
+    known = f"f is only known to about {slope.noise:.0e}, its slope to a relative {seen:.0e}"
+    bit = EPS * max(abs(line.at_x), TINY)
+    inexact = slope.noise > 30 * bit + 3 * line.grain * abs(slope.value)
+    if verdict is Verdict.FAIL:
+        return known if seen > rtol or inexact else ""
     if slope.kind == "kink":
-        return f"kink at x + {slope.place:.6g} d, nobody declared it"
+        return f"kink at x + {slope.place:.6g} d, nobody declared it; move x further off it"
     if slope.kind == "jump":
         return (
             f"f jumps at x + {slope.place:.6g} d: it has steps, or loses digits inside; "
             "compute it in float64, or ask for a larger rtol"
         )
-    if slope.kind == "flat" and seen > rtol:
-        return (
-            "f does not change in its last digit near x, but does further away: it has lost digits"
-        )
-    if seen > rtol:
-        return (
-            f"f is only known to about {slope.noise:.0e}, its slope to a relative {seen:.0e}: "
-            "remove a large constant from f, or ask for a larger rtol"
-        )
-    return ""
+    if slope.kind == "flat":
+        why = "x is 0 there: raise h" if line.zero else "changes further away: it has lost digits"
+        return f"f keeps its every bit up to h = {slope.h:.2g}, and {why}"
+    if line.grain * abs(slope.bend) > slope.error:
+        return "the rounding of x moves the slope more than rtol allows: shift x"
+    if seen <= rtol:
+        return "the claim is at the edge of what rtol allows"
+    if inexact:
+        why = "it loses digits inside; compute it otherwise"
+    elif slope.noise > 3 * bit:
+        why = "the floats near x are too far apart; shift x"
+    elif abs(line.at_x) > 1e3 * max(abs(slope.value), slope.error) * line.top:
+        why = "remove a large constant, or terms that do not change here, from f"
+    else:
+        why = f"no step shows more than h = {slope.h:.0e}; move x"
+    return f"{known}: {why}, or ask for a larger rtol"
 
 
-def likely(g, measured, point, probes):
-    """The mistake that the claimed `g` (n,) looks like beside `measured` (n,), NaN where unseen."""
+def likely(g, measured, allowed, point, probes):
+    """The mistake that the claimed `g` (n,) looks like beside `measured` (n,), NaN where unseen.
+
+    An explanation counts if it leaves no entry further off than `allowed` (n,), as no pass is.
+    """
     seen = np.isfinite(measured)
-    claim, truth = g[seen], measured[seen]
-    names, shapes, x = point.entry, point.shapes, point.flat
+    wrong = seen & (np.abs(g - measured) > allowed)
     if not seen.any():
         failed = [p for p in probes if p.verdict is Verdict.FAIL]
-        return _common(*np.array([(p.analytic, p.numeric) for p in failed]).T)
-    close = _close(claim, truth)
-    wrong = int((~close).sum())
-    if not claim.any():
+        claim, truth, spread = np.array([(p.analytic, p.numeric, p.spread) for p in failed]).T
+        return _factor(claim, truth, SURELY * spread + 1e-15 * np.abs(truth))
+    if not wrong.any():
+        return "an entry that was not probed: those that were agree"
+    if not g[seen].any():
         return "the claimed gradient is zero"
-    whole = seen.all()
-    if whole and len(shapes) == 1 and len(shapes[0]) == 2:
-        rows, columns = shapes[0]
-        if rows == columns and _close(g, measured.reshape(rows, columns).T.ravel()).all():
-            return "transposed"
-        if _close(g, measured.reshape(rows, columns).ravel(order="F")).all():
-            return "transposed (entries in the order of columns)"
-    if len(shapes) > 1 and whole and wrong:
-        parts = np.split(np.arange(g.size), point.ends[:-1])
-        hints = [(n, _common(g[k], measured[k])) for n, k in zip(point.names, parts)]
-        named = [f"in {n}, {hint}" for n, hint in hints if hint and hint != SAME]
-        if named:
-            return "; ".join(named)
-    if wrong == 1 < len(claim):
-        j = np.flatnonzero(seen)[int(np.flatnonzero(~close)[0])]
-        return f"one entry only, {names(j)}: {_factor(g[j], measured[j]) or 'the others agree'}"
-    factor = _common(claim[~close], truth[~close])
-    if wrong and factor:
-        where = "" if wrong == len(claim) or not truth[close].any() else f" in {wrong} entries"
-        return factor + where
-    if whole and _close(np.sort(g), np.sort(measured)).all():
+    if wrong.sum() > 1 and (factor := _factor(g[seen], measured[seen], allowed[seen])):
+        return factor
+    hints = []
+    for name, shape, end in zip(point.names, point.shapes, point.ends):
+        part = slice(end - int(np.prod(shape)), end)
+        if wrong.sum() == 1 == wrong[part].sum() < seen[part].sum():
+            factor = _factor(g[wrong], measured[wrong], allowed[wrong]) or "the others agree"
+            return f"one entry only, {point.entry(np.flatnonzero(wrong)[0])}: {factor}"
+        if wrong[part].any():
+            hint = _mistake(g[part], measured[part], allowed[part], shape, point.flat[part])
+            hints += [f"in {name}, {hint}" if point.several and hint else hint]
+    return "; ".join(filter(None, hints))
+
+
+def _mistake(g, measured, allowed, shape, x):
+    """The same for one argument x of that `shape`."""
+    seen = np.isfinite(measured)
+    claim, truth, allowed, x = g[seen], measured[seen], allowed[seen], x[seen]
+    wrong = np.abs(claim - truth) > allowed
+    if seen.all() and len(shape) == 2:
+        turned = measured.reshape(shape).T
+        if _near(g, turned.ravel(), allowed):
+            return "transposed" + " (entries in the order of columns)" * (turned.shape != shape)
+    if factor := _factor(claim[wrong], truth[wrong], allowed[wrong]):
+        some = truth[~wrong].any() and claim[wrong].any()
+        return factor + f" in {wrong.sum()} entries" * bool(some)
+    order = np.argsort(truth)
+    if seen.all() and _near(np.sort(claim), truth[order], allowed[order]):
         return "the right entries in the wrong places (permuted, rolled or stale)"
-    missing = truth - claim
-    for shape, text in (
+    for pattern, text in (
         (np.ones_like(x), "a constant"),
         (np.sign(x), "a multiple of sign(x) (an eps term at the wrong samples?)"),
         (x, "a multiple of x (a penalty?)"),
     ):
-        shape = shape[seen]
-        if len(claim) > 2 and shape.any():
-            multiple = missing @ shape / (shape @ shape)
-            if _close(missing, multiple * shape, 1e-4 * np.max(np.abs(missing))).all():
+        if len(claim) > 2 and pattern.any():
+            multiple = (truth - claim) @ pattern / (pattern @ pattern)
+            if _near(truth - claim, multiple * pattern, allowed):
                 return f"it lacks {text}: {multiple:.6g}"
-    if (claim[~close] == 0).all():
-        return f"zero in {wrong} entries where f has a slope"
     return ""
 
 
-def _close(a, b, atol=0.0):
-    return np.abs(a - b) <= 1e-4 * np.maximum(np.abs(a), np.abs(b)) + atol
+def _near(a, b, allowed):
+    return np.all(np.abs(a - b) <= allowed)
 
 
-def _common(claim, truth):
-    """The factor that all claims share, in words."""
-    if not len(truth) or not truth.all():
+def _factor(claim, truth, allowed):
+    """The one ratio claim / truth in words: the sign, a whole number n, 1/n, or a plain number."""
+    if not claim.any():
+        return "zero" if len(claim) == 1 else f"zero in {len(claim)} entries where f has a slope"
+    best = np.argmax(np.abs(truth) / allowed)
+    if np.abs(truth[best]) <= allowed[best]:
         return ""
-    ratio = claim / truth
-    same = np.abs(ratio - ratio[0]) <= 1e-4 * np.abs(ratio[0])
-    return _factor(claim[0], truth[0]) if same.all() else ""
-
-
-def _factor(claim, truth):
-    """claim / truth in words: the sign, a whole number n, 1/n, or a plain number."""
-    if not truth or not claim:
-        return "zero" if not claim else ""
-    ratio = claim / truth
-    if abs(ratio - 1) < 1e-4:
-        return SAME
-    if abs(ratio + 1) < 1e-4:
+    ratio = claim[best] / truth[best]
+    if not _near(claim, ratio * truth, (1 + abs(ratio)) * allowed):
+        return ""
+    known = allowed[best] / abs(truth[best]) + allowed[best] / abs(claim[best] or np.inf)
+    if abs(ratio + 1) < known:
         return "the sign"
     for value, text in ((ratio, "{}"), (1 / ratio, "1/{}")):
         n = round(value) if abs(value) < 1e9 else 0
-        if abs(n) >= 2 and abs(value / n - 1) < 1e-4:
+        if abs(n) >= 2 and abs(value / n - 1) < known:
             return f"a factor of {text.format(n)}"
-    return f"a factor of {ratio:.9g}"
+    digits = np.clip(2 - np.log10(min(known, abs(ratio - 1))), 3, 9)
+    return f"a factor of {ratio:.{int(digits)}g}"
