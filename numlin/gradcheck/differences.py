@@ -14,7 +14,8 @@ import numpy as np
 
 EPS = np.finfo(np.float64).eps
 SIGMAS = 3
-LOOKS = 16  # at a slope that misses what is asked for by less than their root
+LOOKS = 128  # values for a slope that misses what is asked for by less than MISSED
+MISSED = 8
 NODES = np.array([-1, -0.8, -0.55, -0.3, 0.3, 0.55, 0.8, 1])
 ONE_SIDE = np.array([0.08, 0.2, 0.33, 0.47, 0.6, 0.73, 0.87, 1])
 
@@ -23,7 +24,8 @@ class Line:
     """phi(t) = f(x + t d) along the j-th coordinate, or along a direction d (n,).
 
     `top` and `bottom` are the widest and the finest step of use, `unit` the size of an entry of x
-    that moves, `grain` how far rounding may have moved x, `zero` whether x says nothing of scale.
+    that moves, `grain` how far rounding may have moved x, `near` the step that first doubles an
+    entry, `zero` whether x says nothing of scale.
     """
 
     def __init__(self, f, x, at_x, h, unit, j=None, d=None):
@@ -34,6 +36,8 @@ class Line:
         self.bottom = 64 * EPS * size or 1e-14 * self.top
         self.grain = 4 * EPS * (largest if uniform else size)
         self.zero = size == 0
+        moves, x = (1.0, x[[j]]) if d is None else (d, x)
+        self.near = np.min(np.where(x == 0, np.inf, np.abs(x / moves)))
 
     def point(self, t):
         """x + t d."""
@@ -144,14 +148,23 @@ def best(kept):
 
 
 def look_again(line, found, rng):
-    """The slope `found` from LOOKS fits at its step, and from as many at half of that."""
-    slopes = [
-        [one.slope for _ in range(LOOKS) if (one := fit(line, h, rng))]
-        for h in (found.h, found.h / 2)
-    ]
-    (value, half), spread = map(np.mean, slopes), np.std(slopes[0], ddof=1)
-    error = SIGMAS * spread / np.sqrt(LOOKS) + abs(value - half)
-    return found._replace(value=value, error=error) if error < found.error else found
+    """The slope `found` from LOOKS values at its step, and as many at half of that.
+
+    A kink at x is one more unknown, and half its bend counts as error.
+    """
+    seen = []
+    for h in (found.h, found.h / 2):
+        t, value = np.array([line(t) for t in rng.uniform(-h, h, LOOKS)]).T
+        basis = np.column_stack([np.vander(t / h, 6, increasing=True), np.abs(t / h)])
+        solve, rise = np.linalg.pinv(basis), value - line.at_x
+        coefficients = solve @ rise
+        noise = np.std(basis @ coefficients - rise) * np.linalg.norm(solve[1])
+        seen.append((coefficients[1] / h, (SIGMAS * noise + abs(coefficients[6])) / h))
+    (value, error), (other, _) = sorted(seen, key=lambda one: one[1])
+    error += abs(value - other)
+    if not error < found.error:
+        return found
+    return found._replace(value=value, error=error, others=(*found.others, found[:2]))
 
 
 def first_step(line, claim, noise, rtol):
@@ -163,24 +176,24 @@ def first_step(line, claim, noise, rtol):
 def quick(line, h, noise):
     """Slope from six values: central differences at about h, 3h, 9h, extrapolated to 0.
 
-    The error is how far the extrapolations differ, and the rounding; infinite at a kink, where
-    phi(h) - 2 phi(0) + phi(-h) goes with h instead of its square.
+    The error is how far the extrapolations differ, the rounding, and the part of
+    phi(h) - 2 phi(0) + phi(-h) that goes with h, as at a kink, instead of its square.
     """
     rng = np.random.default_rng(7)
     squares, slopes, bends = [], [], []
-    for factor in (1, rng.uniform(2.6, 3.4), rng.uniform(7, 10)):
+    factors = 1, rng.uniform(2.6, 3.4), rng.uniform(7, 10)
+    for factor in factors:
         (up_t, up), (down_t, down) = line(h * factor), line(-h * factor)
         slopes.append((up - down) / (up_t - down_t))
         squares.append(((up_t - down_t) / 2) ** 2)
-        bends.append(abs((up - line.at_x) + (down - line.at_x)) / factor)
+        bends.append(((up - line.at_x) + (down - line.at_x)) / factor)
     (a, b, c), (p, q, r) = slopes, squares
     if not np.isfinite(a + b + c):
         return Slope(np.nan, np.inf, h, "domain")
     near, far = a + (a - b) / (q / p - 1), b + (b - c) / (r / q - 1)
     value = near + (near - far) / (r / p - 1)
-    error = abs(value - near) + abs(near - far) + SIGMAS * noise / h
-    if bends[0] > max(bends[2] / 3, 10 * noise):
-        error = np.inf
+    kink = abs(factors[2] * bends[0] - bends[2]) / (factors[2] - 1)
+    error = abs(value - near) + abs(near - far) + (SIGMAS * noise + kink) / h
     return Slope(value, error, h, noise=noise)
 
 
@@ -214,6 +227,11 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
         kind, place, size = locate(line, odd.h, noise)
         found = fine._replace(kind=kind, place=place)
         lost = fine.kind == "flat" and kind != "kink"
+        if kind == "kink":  # slopes must differ by nothing else on the other side of x
+            one = fit(line, odd.h, rng, -ONE_SIDE if place > 0 else ONE_SIDE) or odd
+            odd = one._replace(error=SIGMAS * one.gain * max(noise, one.residual) / odd.h)
+        if kind in ("kink", "jump", "rough"):
+            found = found._replace(others=((odd.slope, odd.error),))
         if lost or (kind in ("jump", "rough") and abs(place) < 0.01 * top):
             size = max(size, 3 * odd.residual)
             wide = best(settle(fits, size)[0])
@@ -225,10 +243,12 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
         kind, place, _ = locate(line, kept[-1].h, noise)
         if kind == "kink":
             found = _sides(line, steps, rng, place) or fine._replace(kind=kind, place=place)
-    if not found.sides and allowed / 2 < found.error < np.sqrt(LOOKS) * allowed:
+    if not found.sides and allowed / 2 < found.error < MISSED * allowed:
         found = look_again(line, found, rng)
     kind = "domain" if outside and found.kind == "smooth" else found.kind
-    return found._replace(kind=kind, swing=swing)
+    near = min((one for one in kept if one.h <= line.near), key=lambda one: one.error, default=None)
+    others = (*found.others, (near.slope, near.error)) if near else found.others
+    return found._replace(kind=kind, swing=swing, others=others)
 
 
 def stair(line, top, noise):
@@ -241,7 +261,7 @@ def stair(line, top, noise):
 
 
 def hides(line, slope, noise):
-    """Whether phi is steeper than `slope` nearby, or never stands clear of rounding at all.
+    """Whether phi is steeper than `slope` nearby; None if it never stands clear of rounding.
 
     From a hundredth of the widest step to ten of them the steepest rise counts, further out the
     first: ten times the rounding is taken off, and thrice what is no polynomial.
@@ -252,7 +272,7 @@ def hides(line, slope, noise):
         rise = (one.size - max(10 * noise, 3 * one.residual)) / one.h if one else 0
         if rise > slope or (rise > 0 and k > 1):
             return rise > slope
-    return True
+    return None
 
 
 def locate(line, h, noise):

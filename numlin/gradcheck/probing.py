@@ -159,7 +159,7 @@ class Probing:
                     else quick(line, h, self.noise)
                 )
             found = verdict(slope) if slope else None
-            if found and found.verdict is Verdict.PASS:
+            if found and found.verdict is Verdict.PASS and (nothing or found.reason != HIDDEN):
                 return found
             if not (believe and slope and np.isfinite(slope.value)):
                 break

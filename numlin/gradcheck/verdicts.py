@@ -97,10 +97,17 @@ def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
     """
     value, error = slope.value, slope.error
     scale, gap = max(abs(value), abs(claim), size), abs(value - claim)
-    blur = line.grain * abs(slope.bend) + 8 * EPS * rounding
+    nothing = 8 * EPS * rounding
+    blur = line.grain * abs(slope.bend) + nothing
 
     def contradicts(value, error):
         return abs(value - claim) > rtol * scale + SURELY * (error + blur)
+
+    def hidden():
+        if not max(gap, abs(claim)) <= error + blur < np.inf:
+            return False
+        steep = hides(line, (error + blur) / (HIDE * rtol), slope.noise)
+        return abs(claim) <= nothing if steep is None else steep
 
     verdict, reason = Verdict.INCONCLUSIVE, ""
     if slope.sides:
@@ -111,9 +118,7 @@ def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
         pass
     elif gap + error <= rtol * scale < np.inf:
         verdict = Verdict.PASS
-    elif max(gap, abs(claim)) <= error + blur and hides(
-        line, (error + blur) / (HIDE * rtol), slope.noise
-    ):
+    elif hidden():
         verdict, reason = Verdict.PASS, HIDDEN
     elif all(contradicts(*seen) for seen in ((value, error), *slope.others)):
         verdict = Verdict.FAIL
