@@ -197,12 +197,11 @@ def quick(line, h, noise):
     return Slope(value, error, h, noise=noise)
 
 
-def still(line):
+def still(line, noise):
     """A slope of 0 where phi keeps its every bit at three steps far apart, both ways, else None."""
     steps = line.top * np.array([0.013, 1.7e-5, 2.3e-8])
     if any(line(sign * t)[1] != line.at_x for t in steps for sign in (1, -1)):
         return None
-    noise = EPS * abs(line.at_x)
     return Slope(0.0, SIGMAS * noise / steps[0], steps[0], "flat", noise=noise)
 
 
@@ -261,17 +260,15 @@ def stair(line, top, noise):
 
 
 def hides(line, slope, noise):
-    """Whether phi is steeper than `slope` nearby; None if it never stands clear of rounding.
-
-    From a hundredth of the widest step to ten of them the steepest rise counts, further out the
-    first: ten times the rounding is taken off, and thrice what is no polynomial.
+    """Whether phi rises steeper than `slope`: somewhere up to ten of the widest step, or where it
+    first does further out. None if it never stands clear of ten roundings.
     """
-    rng = np.random.default_rng(5)
-    for k in range(-2, 30):
-        one = fit(line, line.top * 10.0**k, rng)
-        rise = (one.size - max(10 * noise, 3 * one.residual)) / one.h if one else 0
-        if rise > slope or (rise > 0 and k > 1):
-            return rise > slope
+    for k in (0, 1, -1, -2, -3, *range(2, 30)):
+        for sign in (1, -1):
+            step, value = line(sign * line.top * 10.0**k)
+            rise = abs(value - line.at_x) - 10 * max(noise, EPS * abs(value))
+            if rise > slope * abs(step) or (rise > 0 and k > 1):
+                return rise > slope * abs(step)
     return None
 
 

@@ -150,7 +150,7 @@ class Probing:
         nothing = abs(claim) <= 8 * EPS * rounding
         for guess in (claim, None):
             if nothing:
-                slope = still(line)
+                slope = still(line, self.noise)
             else:
                 h = first_step(line, claim if guess else slope.value, self.noise, self.rtol)
                 slope = (
