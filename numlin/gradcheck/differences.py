@@ -58,8 +58,9 @@ class Slope(NamedTuple):
 
     `kind` is smooth, flat, kink, jump, rough or domain; `place` the step to the kink or jump,
     `sides` the slopes left and right of a kink at x, `others` further (value, error) that f shows
-    on other scales and that a claim may not contradict to be called wrong; `noise` the rounding of
-    f, `swing` the steepest slope seen on any scale, `bend` the second derivative.
+    on other scales and that a claim must contradict to be called wrong, the last with steps that
+    leave no entry of x twice as large; `noise` the rounding of f, `swing` the steepest slope seen
+    on any scale, `bend` the second derivative.
     """
 
     value: float
@@ -224,6 +225,8 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
     allowed = rtol * max(scale, abs(fine.value))
     if odd:
         kind, place, size = locate(line, odd.h, noise)
+        if kind == "rough" and 0 < size < odd.residual / 30:
+            kind = "smooth"  # halves of h that meet a wave in step
         found = fine._replace(kind=kind, place=place)
         lost = fine.kind == "flat" and kind != "kink"
         if kind == "kink":  # slopes must differ by nothing else on the other side of x
@@ -245,8 +248,8 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
     if not found.sides and allowed / 2 < found.error < MISSED * allowed:
         found = look_again(line, found, rng)
     kind = "domain" if outside and found.kind == "smooth" else found.kind
-    near = min((one for one in kept if one.h <= line.near), key=lambda one: one.error, default=None)
-    others = (*found.others, (near.slope, near.error)) if near else found.others
+    near = min([one for one in kept if one.h <= line.near] or kept, key=lambda one: one.error)
+    others = (*found.others, (near.slope, near.error))
     return found._replace(kind=kind, swing=swing, others=others)
 
 

@@ -97,22 +97,23 @@ def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
     """
     value, error = slope.value, slope.error
     scale, gap = max(abs(value), abs(claim), size), abs(value - claim)
-    nothing = 8 * EPS * rounding
+    nothing, seen = 8 * EPS * rounding, ((value, error), *slope.others)
     blur = line.grain * abs(slope.bend) + nothing
 
     def contradicts(value, error):
         return abs(value - claim) > rtol * scale + SURELY * (error + blur)
 
     def hidden():
-        if not max(gap, abs(claim)) <= error + blur < np.inf:
+        near = max(e for _, e in seen) if slope.kind != "flat" else error
+        if not max(gap, abs(claim)) <= near + blur < np.inf:
             return False
-        steep = hides(line, (error + blur) / (HIDE * rtol), slope.noise)
+        steep = hides(line, (near + blur) / (HIDE * rtol), slope.noise)
         return abs(claim) <= nothing if steep is None else steep
 
     verdict, reason = Verdict.INCONCLUSIVE, ""
     if slope.sides:
         low, high = sorted(slope.sides)
-        if max(low - claim, claim - high) > rtol * scale + SURELY * error:
+        if max(low - claim, claim - high) > (high - low) / 2 + rtol * scale + SURELY * error:
             verdict = Verdict.FAIL
     elif crossed:
         pass
@@ -120,7 +121,7 @@ def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
         verdict = Verdict.PASS
     elif hidden():
         verdict, reason = Verdict.PASS, HIDDEN
-    elif all(contradicts(*seen) for seen in ((value, error), *slope.others)):
+    elif all(contradicts(*one) for one in seen):
         verdict = Verdict.FAIL
     relative = float(gap / scale) if scale and not reason else 0.0
     if verdict is not Verdict.PASS and not crossed:
