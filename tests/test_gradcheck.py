@@ -752,3 +752,86 @@ def test_the_likely_reason_explains_the_error_to_the_last_digit_allowed():
 def test_advice_fits_what_hides_the_slope(f, gradient, x, advice):
     report = check_gradient(f, gradient, x)
     assert report.verdict == "inconclusive" and advice in report.worst.reason, str(report)
+
+
+def beside_one(term, slope, x, factor=1.0, **options):
+    """The report of x_0 + term(x_1) at (1, x), `factor` times the right slope claimed of x_1."""
+    return check_gradient(
+        lambda x: x[0] + term(x[1]),
+        lambda x: np.array([1, factor * slope(x[1])]),
+        np.array([1.0, x]),
+        **options,
+    )
+
+
+@pytest.mark.parametrize(
+    "term, slope",
+    [
+        (
+            lambda v: 7.7e-5 * v * np.tanh(v / 3e-13),
+            lambda v: 7.7e-5 * (np.tanh(v / 3e-13) + v / 3e-13 / np.cosh(v / 3e-13) ** 2),
+        ),
+        (
+            lambda v: 7.4 * (5e-13 * np.exp(-((v / 5e-13) ** 2)) + v**2),
+            lambda v: 7.4 * (-2 * v / 5e-13 * np.exp(-((v / 5e-13) ** 2)) + 2 * v),
+        ),
+    ],
+    ids=["kink from afar", "bump"],
+)
+def test_what_only_steps_as_short_as_x_could_show_neither_passes_as_zero_nor_fails(term, slope):
+    for factor in (0, 1):
+        report = beside_one(term, slope, 1.7e-12, factor)
+        assert report.verdict == "inconclusive", str(report)
+
+
+def test_a_wave_in_step_with_the_halves_of_an_interval_is_no_rounding():
+    a, width, x = 2.98e-6, 2.150018304517488e-06, 5.201303703934817e-06
+
+    def check(factor):
+        return beside_one(
+            lambda v: a * width * np.cos(v / width),
+            lambda v: -a * np.sin(v / width),
+            x,
+            factor,
+            coordinates=[],
+        ).verdict
+
+    assert (check(1), check(0)) == ("pass", "fail")
+
+
+def test_a_slope_that_is_nearly_sure_is_looked_at_again_and_a_kink_then_is_no_rounding():
+    def check(factor):
+        return check_gradient(
+            lambda x: 1 + 1e-7 * np.sin(x[0]),
+            lambda x: factor * 1e-7 * np.cos(x),
+            np.array([0.7]),
+            directions=0,
+        )
+
+    assert check(1).verdict == "pass"
+    assert check(1).worst.spread < 8e-15  # of 8e-15 that are allowed; 8 values know it to 2e-14
+    assert check(1 + 1e-5).verdict == "fail"
+    for side in (-1, 1):  # the slopes differ by 2e-7 at a place where rounding hides the kink
+        report = check_gradient(
+            lambda x: 1 + np.sin(x[0]) + 1e-7 * abs(x[0] - 0.7 - 1e-12),
+            lambda x, side=side: np.cos(x) + side * 1e-7,
+            np.array([0.7]),
+            directions=0,
+        )
+        assert report.verdict == "inconclusive", str(report)
+
+
+def test_zero_passes_where_phi_never_changes_and_a_claim_beside_it_does_not():
+    for claim, verdict in ((0, "pass"), (1e-18, "inconclusive"), (1e-6, "fail")):
+        report = check_gradient(
+            lambda x: 1 + x[0] ** 2, lambda x, c=claim: np.array([2 * x[0], c]), [0.5, 0.7]
+        )
+        assert report.verdict == verdict, str(report)
+
+
+def test_two_defects_at_once_do_not_fail_a_right_gradient():
+    def lost_beside_a_kink(x):
+        return float(np.float32(np.sin(x[0]))) + abs(x[1] - 1e-7)
+
+    report = check_gradient(lost_beside_a_kink, lambda x: np.array([np.cos(x[0]), 1]), [0.5, 3e-7])
+    assert report.verdict == "inconclusive", str(report)

@@ -37,22 +37,23 @@ scale = max(|S|, |c|, ||gradient * d||_2) a probe
     fails   if |S - c| > rtol scale + 10 V, for every S +- V that f shows on any scale,
 
 and is inconclusive otherwise, with the reason; V is U and the rounding of c and of x, which is
-4 eps |x| |phi''(0)|. So an entry is held to its own size, however small beside others, and nothing
-wider is ever allowed. Where no slope is to be seen at all, a claim passes as zero, and the report
-says so and how surely:
+4 eps |x| |phi''(0)|. An entry is held to its own size, however small beside others, and nothing
+wider is allowed. Where no slope is to be seen, a claim passes as zero, as the report then notes, if
 
     max(|c|, |S - c|) <= V <= rtol R / 100,
 
-R the steepest rise |phi(t) - phi(0)| / |t| that stands clear of rounding on this line, at steps up
-to 10 h or at the first further out; infinite if phi never rises. Between the slopes left and right
-of a kink at x nothing fails.
+R the steepest rise |phi(t) - phi(0)| / |t| that stands clear of rounding on the same line, up to
+10 h or where it first does further out. That V is of steps no longer than x itself, unless phi
+keeps its every bit: f may be even about 0. Where phi never rises, however far x goes, c = 0 passes.
+Nothing fails between the slopes left and right of a kink at x, nor by half their difference more.
 
 What is assumed: that f is smooth on some scale on which its rounding still shows the slope. A
 right claim is first held against six values, at the finest steps, drawn at random, that can show
 it. If they do not agree, phi is seen on all scales from the finest that x + t d can represent to
 `h`, and a slope counts only if it agrees with all finer ones: that is what a wave, a bump or a kink
-narrower than a step would break. Where a coarser scale disagrees, bisection finds the kink or jump.
-Steps that leave the domain of f (NaN, infinity, an arithmetic error) are not used.
+narrower than a step would break. A slope that is nearly sure enough is looked at again, by 256
+values. Where a coarser scale disagrees, bisection finds the kink or jump. Steps that leave the
+domain of f (NaN, infinity, an arithmetic error) are not used.
 
 Declare kinks when you know them: quantities that change sign there, as in
 `check_gradient(f, g, w, lambda w: {"1 - margin": 1 - m(w), "w": w})`. No step then crosses one,
@@ -165,19 +166,9 @@ def assert_gradient(f, gradient, x, kinks=None, **options):
 def check_jacobian(f, jacobian, x, kinks=None, *, directions=2, **options):
     """Compare jacobian(x), the slopes of all values of `f` in all entries of x, with differences.
 
-    Parameters
-    ----------
-    f : callable
-        Maps x to an array of any shape, (n_values,) for instance.
-    jacobian : callable
-        Maps x to an array of the shape of f(x) followed by that of x: [i, j] is d f_i / d x_j.
-    x, kinks, directions, options
-        As in `check_gradient`; every value of f is checked as one function.
-
-    Returns
-    -------
-    Report
-        Its probes are named "f[i] along x[j]".
+    f maps x to an array of any shape, (n_values,) for instance, and jacobian to one of that shape
+    followed by that of x: [i, j] is d f_i / d x_j. Every value of f is checked as one function of
+    `check_gradient`, which says the rest. The probes of the `Report` are named "f[i] along x[j]".
     """
     point, values = _values(f, x)
     claimed = Function(jacobian, point, "jacobian").raw(point.flat)
@@ -193,21 +184,9 @@ def check_jacobian(f, jacobian, x, kinks=None, *, directions=2, **options):
 def check_jvp(f, jvp, x, kinks=None, *, directions=20, rng=None, **options):
     """Compare jvp(x, v) = J v with differences of `f` along random v: u.(J v) for random u.
 
-    Parameters
-    ----------
-    f : callable
-        Maps x to an array of any shape, (n_values,) for instance.
-    jvp : callable
-        Maps x and a v of the shape of x to an array of the shape of f(x). For several arguments
-        it is jvp(W, b, v), v a tuple like x.
-    x, kinks, rng, options
-        As in `check_gradient`.
-    directions : int
-        How many pairs (u, v).
-
-    Returns
-    -------
-    Report
+    f maps x to an array of any shape, (n_values,) for instance, and jvp maps x and a v of the shape
+    of x to one of the shape of f(x); for several arguments it is jvp(W, b, v), v a tuple like x.
+    `directions` is how many pairs (u, v); all else as in `check_gradient`. Returns a `Report`.
     """
     point, values = _values(f, x)
     rng = np.random.default_rng(0 if rng is None else rng)
@@ -229,19 +208,9 @@ def check_jvp(f, jvp, x, kinks=None, *, directions=20, rng=None, **options):
 def check_vjp(f, vjp, x, kinks=None, *, directions=5, rng=None, **options):
     """Compare vjp(x, u) = J^T u with the gradient of u.f(x) for random u.
 
-    Parameters
-    ----------
-    vjp : callable
-        Maps x and a u of the shape of f(x) to an array of the shape of x, (n_features,) for
-        instance. For several arguments it is vjp(W, b, u) and returns two arrays.
-    f, x, kinks, rng, options
-        As in `check_jvp`.
-    directions : int
-        How many u; for each, every coordinate of x is probed.
-
-    Returns
-    -------
-    Report
+    vjp maps x and a u of the shape of f(x) to an array of the shape of x, (n_features,) for
+    instance; for several arguments it is vjp(W, b, u) and returns two arrays. `directions` is how
+    many u, for each of which every coordinate of x is probed; all else as in `check_jvp`.
     """
     point, values = _values(f, x)
     rng = np.random.default_rng(0 if rng is None else rng)
@@ -284,18 +253,10 @@ def check_subgradient(f, subgradient, x, *, rtol=1e-9, directions=20, rng=None):
 
         f(x + t d) >= f(x) + t g.d    for every direction d and every length t > 0.
 
-    Parameters
-    ----------
-    f, subgradient, x, rtol, rng
-        As in `check_gradient`; x may lie on any number of kinks, f be infinite outside its domain.
-    directions : int
-        Random unit directions, besides all coordinates; each is gone both ways.
-
-    Returns
-    -------
-    Report
-        One probe per direction, sign and length t, its `h`; inconclusive where the rounding of f
-        hides every slope.
+    Arguments as in `check_gradient`; x (n_features,) may lie on any number of kinks, f be infinite
+    outside its domain. `directions` is how many random unit d, besides all coordinates; each is
+    gone both ways. The `Report` has one probe per direction, sign and length t, its `h`;
+    inconclusive where the rounding of f hides every slope.
 
     Notes
     -----
@@ -334,9 +295,8 @@ def _inequality(value, line, t, g, name):
         verdict, reason = Verdict.INCONCLUSIVE, "the rounding of f hides the slope"
     name = f"{'+' if t > 0 else '-'}1 * {name}"
     error = shortfall / (max(slope, noise / value.rtol) or 1)
-    return Probe(
-        name, float(numeric), float(analytic), float(length), float(error), verdict, reason=reason
-    )
+    numbers = map(float, (numeric, analytic, length, error))
+    return Probe(name, *numbers, verdict, reason=reason)
 
 
 def taylor_order(f, gradient, x, *, h=0.125, rng=None):
@@ -344,18 +304,11 @@ def taylor_order(f, gradient, x, *, h=0.125, rng=None):
 
         |f(x + h d) - f(x) - h gradient(x).d| ~ h^order
 
-    Parameters
-    ----------
-    f, gradient, x, h, rng
-        As in `check_gradient`; f must be smooth between x and x + h d.
-
-    Returns
-    -------
-    float
-        2 for the gradient of a curved function, 1 for a wrong gradient; infinite when the
-        remainder is nothing but rounding, as for an affine function; NaN when f is not finite, or
-        not a function. Fitted to the four shortest of the steps h, h/2, h/4, ... whose remainder
-        stands clear of rounding.
+    Arguments as in `check_gradient`; f must be smooth between x (n_features,) and x + h d. It is 2
+    for the gradient of a curved function, 1 for a wrong gradient; infinite when the remainder is
+    nothing but rounding, as for an affine function; NaN when f is not finite, or not a function.
+    Fitted to the four shortest of the steps h, h/2, h/4, ... whose remainder stands clear of
+    rounding.
     """
     value = Probing(f, x, None, 1e-7, h, (), 1, rng)
     g = value.point.pack(Function(gradient, value.point).raw(value.x), "gradient")

@@ -99,23 +99,16 @@ def fit(line, h, rng, nodes=NODES):
     if not np.isfinite(size):
         return None
     floor = max(EPS / 2 * np.max(np.abs(value)), 5e-324)
-    fits = []
+    fits, rise = [], rise / (size or 1)
     for degree in (4, 6):
         basis = np.vander(t / h, degree + 1, increasing=True)
-        solve, scaled = np.linalg.pinv(basis), rise / (size or 1)
-        coefficients = solve @ scaled
-        off = basis @ coefficients - scaled
-        residual = max(size * np.sqrt(off @ off / (8 - degree)), floor)
-        gain = np.linalg.norm(solve[1])
+        solve = np.linalg.pinv(basis)
+        coefficients = solve @ rise
+        off = np.linalg.norm(basis @ coefficients - rise) / np.sqrt(8 - degree)
         slope, bend = size * coefficients[1:3] / h
-        fits.append(Fit(h, slope, gain, residual, size, 2 * bend / h))
+        gain = np.linalg.norm(solve[1])
+        fits.append(Fit(h, slope, gain, max(size * off, floor), size, 2 * bend / h))
     return min(fits, key=lambda one: one.gain * one.residual)
-
-
-def scales(top, bottom):
-    """Steps from `bottom` to `top`, about a factor of six apart."""
-    n = int(np.clip(np.log(top / bottom) / np.log(6), 4, 60)) + 1
-    return np.geomspace(bottom, top, n)
 
 
 def rounding(fits):
@@ -181,14 +174,11 @@ def quick(line, h, noise):
     phi(h) - 2 phi(0) + phi(-h) that goes with h, as at a kink, instead of its square.
     """
     rng = np.random.default_rng(7)
-    squares, slopes, bends = [], [], []
-    factors = 1, rng.uniform(2.6, 3.4), rng.uniform(7, 10)
-    for factor in factors:
-        (up_t, up), (down_t, down) = line(h * factor), line(-h * factor)
-        slopes.append((up - down) / (up_t - down_t))
-        squares.append(((up_t - down_t) / 2) ** 2)
-        bends.append(((up - line.at_x) + (down - line.at_x)) / factor)
-    (a, b, c), (p, q, r) = slopes, squares
+    factors = np.array([1, rng.uniform(2.6, 3.4), rng.uniform(7, 10)])
+    ups, downs = ([line(sign * t) for t in h * factors] for sign in (1, -1))
+    (up_t, up), (down_t, down) = np.transpose(ups), np.transpose(downs)
+    (a, b, c), (p, q, r) = (up - down) / (up_t - down_t), ((up_t - down_t) / 2) ** 2
+    bends = ((up - line.at_x) + (down - line.at_x)) / factors
     if not np.isfinite(a + b + c):
         return Slope(np.nan, np.inf, h, "domain")
     near, far = a + (a - b) / (q / p - 1), b + (b - c) / (r / q - 1)
@@ -213,10 +203,9 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
     """
     top = line.top if top is None else top
     bottom = min(line.bottom, top / 64, max(finest, 1e-300) if line.zero else np.inf)
-    steps = scales(top, bottom)
-    fits = [fit(line, h, rng) for h in steps]
-    outside = any(one is None for one in fits)
-    fits = [one for one in fits if one]
+    count = int(np.clip(np.log(top / bottom) / np.log(6), 4, 60)) + 1
+    steps = np.geomspace(bottom, top, count)
+    fits = [one for h in steps if (one := fit(line, h, rng))]
     if len(fits) < 3:
         return _sides(line, steps, rng) or Slope(np.nan, np.inf, top, "domain")
     noise, swing = rounding(fits), max(abs(one.slope) for one in fits)
@@ -247,7 +236,7 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
             found = _sides(line, steps, rng, place) or fine._replace(kind=kind, place=place)
     if not found.sides and allowed / 2 < found.error < MISSED * allowed:
         found = look_again(line, found, rng)
-    kind = "domain" if outside and found.kind == "smooth" else found.kind
+    kind = "domain" if len(fits) < count and found.kind == "smooth" else found.kind
     near = min([one for one in kept if one.h <= line.near] or kept, key=lambda one: one.error)
     others = (*found.others, (near.slope, near.error))
     return found._replace(kind=kind, swing=swing, others=others)
@@ -255,11 +244,9 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
 
 def stair(line, top, noise):
     """Height of the first bend of phi beyond `top` if that is a jump, else 0: lost digits are."""
-    for h in top * 4.0 ** np.arange(1, 5):
-        kind, _, height = locate(line, h, noise)
-        if height:
-            return height if kind in ("jump", "rough") else 0.0
-    return 0.0
+    bends = (locate(line, h, noise) for h in top * 4.0 ** np.arange(1, 5))
+    kind, _, height = next((one for one in bends if one[2]), ("smooth", 0, 0))
+    return height if kind in ("jump", "rough") else 0.0
 
 
 def hides(line, slope, noise):

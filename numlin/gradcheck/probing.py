@@ -61,18 +61,14 @@ class Probing:
             return f"f(x) is {self.at_x}: move x into the domain of f"
         for again in (self.f(self.x) for _ in range(3)):
             if not abs(again - self.at_x) <= FAITHFUL * abs(self.at_x):
-                return (
-                    f"f is not a function: f(x) was {self.at_x:.9g} and is {again:.9g} when "
-                    "called again; fix its random numbers and what it remembers"
-                )
+                was = f"f(x) was {self.at_x:.9g} and is {again:.9g} when called again"
+                return f"f is not a function: {was}; fix its random numbers and what it remembers"
         return ""
 
     def _look_around(self):
         """One line on all scales: how f rounds, and how steep it is."""
-        any_line = self.directions or [
-            self._unit(np.random.default_rng(1).normal(size=self.x.size))
-        ]
-        seen = measure(self.line(d=any_line[0]), self.rtol, np.random.default_rng(2))
+        lines = self.directions or [self._unit(np.random.default_rng(1).normal(size=self.x.size))]
+        seen = measure(self.line(d=lines[0]), self.rtol, np.random.default_rng(2))
         self.noise = max(seen.noise, EPS / 2 * abs(self.at_x), 5e-324)
         self.swing = seen.swing * np.max(self.unit)
 
@@ -119,17 +115,15 @@ class Probing:
 
     def undecided(self, g, why=""):
         """A report that says of every probe why nothing can be said."""
-        probes = [
-            self._silent(name, g[line.j] if line.d is None else g @ line.d, why)
-            for name, line in self.lines()
-        ]
-        return Report(tuple(probes), self.rtol, "", self.notes())
+        claims = (
+            (name, g[line.j] if line.d is None else g @ line.d) for name, line in self.lines()
+        )
+        probes = tuple(self._silent(name, claim, why) for name, claim in claims)
+        return Report(probes, self.rtol, "", self.notes())
 
     def _silent(self, name, claim, why=""):
-        why = why or self.trouble
-        return Probe(
-            name, np.nan, float(claim), self.h, 0.0, Verdict.INCONCLUSIVE, np.inf, None, why
-        )
+        undecided = 0.0, Verdict.INCONCLUSIVE, np.inf, None
+        return Probe(name, np.nan, float(claim), self.h, *undecided, why or self.trouble)
 
     def probe(self, name, line, terms, believe=False):
         """The verdict along one line, of which the claim is the sum of `terms`.
@@ -153,11 +147,8 @@ class Probing:
                 slope = still(line, self.noise)
             else:
                 h = first_step(line, claim if guess else slope.value, self.noise, self.rtol)
-                slope = (
-                    None
-                    if self.kinks and self.crossed(line, 10 * h)
-                    else quick(line, h, self.noise)
-                )
+                blocked = self.kinks and self.crossed(line, 10 * h)
+                slope = None if blocked else quick(line, h, self.noise)
             found = verdict(slope) if slope else None
             if found and found.verdict is Verdict.PASS and (nothing or found.reason != HIDDEN):
                 return found
@@ -165,9 +156,7 @@ class Probing:
                 break
             if guess is None and found.verdict is Verdict.FAIL:
                 return found
-        top = line.top
-        if self.kinks:
-            top, crossed = self._widest(line)
+        top, crossed = self._widest(line) if self.kinks else (line.top, crossed)
         if crossed:
             return verdict(Slope(np.nan, np.inf, top, "declared"))
         finest = first_step(line, claim, self.noise, self.rtol) / 10
@@ -185,15 +174,12 @@ class Probing:
         return tuple(found)
 
     def _signs(self, flat):
-        found = self.kinks(*self.point.unpack(flat))
-        return {name: np.sign(values) for name, values in found.items()}
+        return {name: np.sign(v) for name, v in self.kinks(*self.point.unpack(flat)).items()}
 
     def _widest(self, line):
         """The first of top, top/2, top/4, ... that meets no kink; the kinks in the way if none."""
         t = line.top
-        while crossed := self.crossed(line, t):
-            if t / 2 < line.bottom:
-                break
+        while (crossed := self.crossed(line, t)) and t / 2 >= line.bottom:
             t /= 2
         return t, crossed
 

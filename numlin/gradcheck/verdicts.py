@@ -9,7 +9,6 @@ from numlin.gradcheck.differences import EPS, hides
 
 SURELY = 10  # so many errors of the measurement lie between a claim and a slope that contradicts it
 HIDE = 0.01  # of rtol times the steepest rise: so small must be what hides a slope of zero
-TINY = np.finfo(np.float64).tiny
 HIDDEN = "zero within the rounding of f"
 
 
@@ -75,7 +74,8 @@ class Report:
     @property
     def worst(self):
         """The probe of the largest relative error among those that share the verdict."""
-        return max((p for p in self.probes if p.verdict is self.verdict), key=_badness)
+        found = (p for p in self.probes if p.verdict is self.verdict)
+        return max(found, key=lambda p: np.nan_to_num(p.error, nan=np.inf))
 
     def __str__(self):
         count = sum(p.verdict is self.verdict for p in self.probes)
@@ -83,10 +83,6 @@ class Report:
         text = f"{share}, relative error allowed {self.rtol:.0e}; worst at {self.worst}"
         likely = [f"likely: {self.likely}"] if self.likely else []
         return "\n".join([text, *likely, *(f"note: {note}" for note in self.notes)])
-
-
-def _badness(probe):
-    return probe.error if np.isfinite(probe.error) else np.inf
 
 
 def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
@@ -123,44 +119,39 @@ def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
         verdict, reason = Verdict.PASS, HIDDEN
     elif all(contradicts(*one) for one in seen):
         verdict = Verdict.FAIL
-    relative = float(gap / scale) if scale and not reason else 0.0
     if verdict is not Verdict.PASS and not crossed:
         reason = _reason(slope, line, scale, rtol, verdict)
-    value, error, h = float(value), float(error), float(slope.h)
-    return Probe(name, value, claim, h, relative, verdict, error, crossed, reason)
+    relative = gap / scale if scale and reason != HIDDEN else 0.0
+    numbers = map(float, (value, claim, slope.h, relative))
+    return Probe(name, *numbers, verdict, float(error), crossed, reason)
 
 
 def _reason(slope, line, scale, rtol, verdict):
     """What f is like along a line where the verdict is not pass, and what to do about it."""
     seen = slope.error / scale if scale else np.inf
+    at = f"at x + {slope.place:.6g} d"
     if slope.sides:
-        low, high = slope.sides
-        return (
-            f"kink at x + {slope.place:.2g} d: slope {low:.6g} on one side, {high:.6g} on the "
-            "other; move x off it, or use check_subgradient"
-        )
+        sides = "slope {:.6g} on one side, {:.6g} on the other".format(*slope.sides)
+        return f"kink at x + {slope.place:.2g} d: {sides}; move x off it, or use check_subgradient"
     if slope.kind == "domain" and not np.isfinite(slope.value):
         return "f is NaN or infinite near x on every scale: move x into the domain of f"
-    known = f"f is only known to about {slope.noise:.0e}, its slope to a relative {seen:.0e}"
-    bit = EPS * max(abs(line.at_x), TINY)
+    bit = EPS * max(abs(line.at_x), 1e-300)
     inexact = slope.noise > 30 * bit + 3 * line.grain * abs(slope.value)
+    known = f"f is only known to about {slope.noise:.0e}, its slope to a relative {seen:.0e}"
     if verdict is Verdict.FAIL:
         return known if seen > rtol or inexact else ""
     if slope.kind == "kink":
-        return f"kink at x + {slope.place:.6g} d, nobody declared it; move x further off it"
+        return f"kink {at}, nobody declared it; move x further off it"
     if slope.kind == "jump":
-        return (
-            f"f jumps at x + {slope.place:.6g} d: it has steps, or loses digits inside; "
-            "compute it in float64, or ask for a larger rtol"
-        )
-    if slope.kind == "flat":
+        known, why = f"f jumps {at}", "it has steps, or loses digits inside; compute it in float64"
+    elif slope.kind == "flat":
         why = "x is 0 there: raise h" if line.zero else "changes further away: it has lost digits"
         return f"f keeps its every bit up to h = {slope.h:.2g}, and {why}"
-    if line.grain * abs(slope.bend) > slope.error:
+    elif line.grain * abs(slope.bend) > slope.error:
         return "the rounding of x moves the slope more than rtol allows: shift x"
-    if seen <= rtol:
+    elif seen <= rtol:
         return "the claim is at the edge of what rtol allows"
-    if inexact:
+    elif inexact:
         why = "it loses digits inside; compute it otherwise"
     elif slope.noise > 3 * bit:
         why = "the floats near x are too far apart; shift x"
