@@ -215,7 +215,7 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
     if odd:
         kind, place, size = locate(line, odd.h, noise)
         if kind == "rough" and 0 < size < odd.residual / 30:
-            kind = "smooth"  # halves of h that meet a wave in step
+            kind, place, size = locate(line, 0.83 * odd.h, noise)  # halves in step with a wave
         found = fine._replace(kind=kind, place=place)
         lost = fine.kind == "flat" and kind != "kink"
         if kind == "kink":  # slopes must differ by nothing else on the other side of x
