@@ -784,6 +784,12 @@ def test_what_only_steps_as_short_as_x_could_show_neither_passes_as_zero_nor_fai
         assert report.verdict == "inconclusive", str(report)
 
 
+def test_the_sign_of_a_slope_that_coarse_steps_show_does_not_pass_as_zero():
+    for factor, verdict in ((1, "inconclusive"), (-1, "inconclusive"), (1e5, "fail")):
+        report = beside_one(lambda v: v**3, lambda v: 3 * v**2, -2.8e-6, factor)
+        assert report.verdict == verdict, str(report)
+
+
 def test_a_wave_in_step_with_the_halves_of_an_interval_is_no_rounding():
     a, width, x = 2.98e-6, 2.150018304517488e-06, 5.201303703934817e-06
 

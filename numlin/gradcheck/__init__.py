@@ -40,11 +40,11 @@ and is inconclusive otherwise, with the reason; V is U and the rounding of c and
 4 eps |x| |phi''(0)|. An entry is held to its own size, however small beside others, and nothing
 wider is allowed. Where no slope is to be seen, a claim passes as zero, as the report then notes, if
 
-    max(|c|, |S - c|) <= V <= rtol R / 100,
+    max(|c|, |S - c|) <= V  and  W <= rtol R / 100,
 
 R the steepest rise |phi(t) - phi(0)| / |t| that stands clear of rounding on the same line, up to
-10 h or where it first does further out. That V is of steps no longer than x itself, unless phi
-keeps its every bit: f may be even about 0. Where phi never rises, however far x goes, c = 0 passes.
+10 h or where it first does further out, and W the largest V, unless phi keeps its every bit that of
+steps no longer than x among them: f may be even about 0. Where phi never rises, c = 0 passes.
 Nothing fails between the slopes left and right of a kink at x, nor by half their difference more.
 
 What is assumed: that f is smooth on some scale on which its rounding still shows the slope. A

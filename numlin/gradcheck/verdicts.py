@@ -101,7 +101,7 @@ def judge(name, claim, slope, line, rtol, size, rounding, crossed=None):
 
     def hidden():
         near = max(e for _, e in seen) if slope.kind != "flat" else error
-        if not max(gap, abs(claim)) <= near + blur < np.inf:
+        if not (max(gap, abs(claim)) <= error + blur and near < np.inf):
             return False
         steep = hides(line, (near + blur) / (HIDE * rtol), slope.noise)
         return abs(claim) <= nothing if steep is None else steep
