@@ -14,9 +14,10 @@ from typing import NamedTuple
 import numpy as np
 
 from numlin import kernels
-from numlin.balls import as_ball
+from numlin.balls import Ball, as_ball
 from numlin.objective import is_error, score
 from numlin.support.arguments import (
+    Array,
     check_choice,
     check_classifier,
     check_eps,
@@ -33,7 +34,7 @@ class Attack(NamedTuple):
     success: np.ndarray
 
 
-def attack(w, b, X, y, eps, ball="linf"):
+def attack(w: Array, b: float, X: Array, y: Array, eps: float, ball: Ball | str = "linf") -> Attack:
     """Worst perturbed inputs of strength `eps` in a ball.
 
     Parameters
@@ -69,7 +70,9 @@ def attack(w, b, X, y, eps, ball="linf"):
     return _attack(w, b, X, y, check_eps(eps, len(y)), as_ball(ball))
 
 
-def radii(w, b, X, y, ball="linf", engine="numba"):
+def radii(
+    w: Array, b: float, X: Array, y: Array, ball: Ball | str = "linf", engine: str = "numba"
+) -> Array:
     """Exact distance of every sample to the decision boundary, (n_samples,).
 
     The smallest eps at which the worst perturbation of `ball` makes sample i an error: 0 if it
@@ -87,10 +90,13 @@ def radii(w, b, X, y, ball="linf", engine="numba"):
     minimal_perturbation : the perturbation of that size.
     """
     check_choice("engine", engine, kernels.ENGINES)
-    return _radii(*_checked(w, b, X, y), as_ball(ball), engine)
+    w, b, X, y = _checked(w, b, X, y)
+    return _radii(w, b, X, y, as_ball(ball), engine)
 
 
-def minimal_perturbation(w, b, X, y, ball="linf"):
+def minimal_perturbation(
+    w: Array, b: float, X: Array, y: Array, ball: Ball | str = "linf"
+) -> tuple[Array, Array]:
     """The smallest perturbation that brings each sample to the boundary, and its size.
 
     Arguments as in `radii`: `X` is (n_samples, n_features).
@@ -108,7 +114,7 @@ def minimal_perturbation(w, b, X, y, ball="linf"):
     return ball.delta(w, X, y, np.where(np.isinf(radius), 0, radius)), radius
 
 
-def robust_accuracy(radius, eps):
+def robust_accuracy(radius: Array, eps: float) -> Array | float:
     """Share of samples that no perturbation of size eps turns into an error.
 
     Parameters

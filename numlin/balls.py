@@ -30,17 +30,19 @@ References: Danskin, The Theory of Max-Min, 1967; Boyd and Vandenberghe, Convex 
 2004, section A.1.6 (dual norms) and example 5.2 (water-filling).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
-from numlin.support.arguments import check_choice, check_inside
+from numlin.support.arguments import Array, check_choice, check_inside
 
 NORMS = ("linf", "l2", "l1")
 PIXEL_BOX = (0.0, 1.0)
 
 
-def water_level(full_at, slope, target):
+def water_level(full_at: Array, slope: Array, target: Array) -> Array:
     """Smallest level L >= 0 with sum_j slope_j min(full_at_j, L) = target.
 
     Vessels j of widths slope_j fill evenly; vessel j is full at level full_at_j.
@@ -100,7 +102,7 @@ class Ball:
     norm: str = "linf"
     bounds: tuple[float, float] | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_choice("norm", self.norm, NORMS)
         if self.bounds is not None:
             pair = isinstance(self.bounds, tuple | list) and len(self.bounds) == 2
@@ -109,11 +111,11 @@ class Ball:
             object.__setattr__(self, "bounds", tuple(self.bounds))  # a list cannot be hashed
 
     @property
-    def name(self):
+    def name(self) -> str:
         """Its key in `BALLS`: the norm, with "-box" if there is one."""
         return self.norm + ("-box" if self.bounds else "")
 
-    def dual_norm(self, w):
+    def dual_norm(self, w: Array) -> float:
         """||w||_* = max of w.v over the unit ball ||v|| <= 1, for `w` (n_features,)."""
         if self.norm == "linf":
             return np.abs(w).sum()
@@ -122,7 +124,7 @@ class Ball:
             return largest and largest * np.sqrt(np.square(w / largest).sum())
         return np.abs(w).max()
 
-    def dual_vector(self, w):
+    def dual_vector(self, w: Array) -> Array:
         """A v with ||v|| <= 1 and w.v = ||w||_*: a subgradient of the dual norm at `w`.
 
         Parameters
@@ -144,7 +146,7 @@ class Ball:
         v[j] = np.sign(w[j])
         return v
 
-    def drop(self, w, X, y, eps):
+    def drop(self, w: Array, X: Array, y: Array, eps: float | Array) -> Any:
         """Largest fall of each margin: max over the ball of -y w.delta.
 
         Parameters
@@ -165,7 +167,7 @@ class Ball:
             return eps * self.dual_norm(w)
         return self._moves(w, self._room(w, X, y), eps) @ np.abs(w)
 
-    def delta(self, w, X, y, eps):
+    def delta(self, w: Array, X: Array, y: Array, eps: float | Array) -> Array:
         """The perturbation that attains `drop`; arguments as there.
 
         Returns
@@ -175,11 +177,11 @@ class Ball:
         """
         y = np.asarray(y, w.dtype)[:, None]
         if self.bounds is None:
-            eps = np.broadcast_to(eps, len(y))[:, None]
-            return -y * eps.astype(np.result_type(w, np.float32)) * self.dual_vector(w)
+            radius = np.broadcast_to(eps, len(y))[:, None].astype(np.result_type(w, np.float32))
+            return -y * radius * self.dual_vector(w)
         return -y * np.sign(w) * self._moves(w, self._room(w, X, y[:, 0]), eps)
 
-    def drop_subgradient(self, w, X, y, eps, c):
+    def drop_subgradient(self, w: Array, X: Array, y: Array, eps: float, c: Array) -> Array:
         """sum_i c_i g_i, where g_i = -y_i delta*_i is a subgradient in w of the i-th drop.
 
         Parameters
@@ -202,7 +204,9 @@ class Ball:
             return np.sum(c * eps) * self.dual_vector(w)
         return -(c * y) @ self.delta(w, X, y, eps)
 
-    def radius(self, w, X, y, margin, water_level=water_level):
+    def radius(
+        self, w: Array, X: Array, y: Array, margin: Array, water_level: Callable = water_level
+    ) -> Array:
         """Smallest eps whose drop reaches the margin: the distance to the decision boundary.
 
         Parameters
@@ -248,7 +252,7 @@ class Ball:
             last = (margin - gained) / size[j]
         return np.where(found, np.where(margin > 0, spent + last, 0), np.inf)
 
-    def whole_box(self, w, X, y):
+    def whole_box(self, w: Array, X: Array, y: Array) -> Array:
         """The eps from which on every pixel is moved to its side of the box, (n_samples,).
 
         Infinite without the box; arguments as in `drop`. A few roundings larger than the norm of
@@ -296,7 +300,7 @@ BALLS = {
 LINF, LINF_BOX = BALLS["linf"], BALLS["linf-box"]
 
 
-def as_ball(ball):
+def as_ball(ball: Ball | str) -> Ball:
     """The `Ball` of that name, a key of `BALLS`, or the Ball itself."""
     if isinstance(ball, Ball):
         return ball

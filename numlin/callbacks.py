@@ -4,7 +4,9 @@
 callback defines it; otherwise a whole epoch is one kernel call and nothing is collected.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,17 +49,17 @@ class State:
         Averages over the samples of the epoch so far, each seen before its own step.
     """
 
-    training: object
+    training: Any
     epoch: int = 0
     batch: int = 0
     learning_rate: float = 0.0
-    w: np.ndarray | None = None
+    w: Any = None
     b: float = 0.0
-    rows: np.ndarray | None = None
-    labels: np.ndarray | None = None
-    scores: np.ndarray | None = None
+    rows: Any = None
+    labels: Any = None
+    scores: Any = None
     batch_loss: float = 0.0
-    grad_w: np.ndarray | None = None
+    grad_w: Any = None
     grad_b: float = 0.0
     epoch_loss: float = 0.0
     epoch_error: float = 0.0
@@ -66,9 +68,9 @@ class State:
 class Callback:
     """Base of all callbacks; override what is needed."""
 
-    on_batch = None
+    on_batch: Callable[[Any], None] | None = None
 
-    def on_epoch(self, state):
+    def on_epoch(self, state: State) -> None:
         """Called after every epoch."""
 
 
@@ -78,7 +80,7 @@ class LossLogger(Callback):
     def __init__(self, write=print):
         self.write = write
 
-    def on_epoch(self, state):
+    def on_epoch(self, state: State) -> None:
         """Write the line."""
         self.write(
             f"epoch {state.epoch + 1:3d}/{state.training.n_epochs}"
@@ -109,7 +111,7 @@ class EpochMetrics(Callback):
             self.sets[name] = X, check_signs(y, len(X), both=False)
         self.history = {f"{name}_{what}": [] for name in sets for what in ("loss", "error")}
 
-    def on_epoch(self, state):
+    def on_epoch(self, state: State) -> None:
         """Evaluate w and b on each set."""
         t = state.training
         for name, (X, y) in self.sets.items():
@@ -132,7 +134,7 @@ class BatchMetrics(Callback):
     def __init__(self):
         self.loss, self.accuracy = [], []
 
-    def on_batch(self, state):
+    def on_batch(self, state: State) -> None:
         """Append the batch's two numbers."""
         self.loss.append(state.batch_loss)
         self.accuracy.append(1 - float(np.mean(is_error(state.labels * state.scores))))
@@ -150,7 +152,7 @@ class GradientCollector(Callback):
     def __init__(self):
         self.grad_w, self.grad_b = [], []
 
-    def on_batch(self, state):
+    def on_batch(self, state: State) -> None:
         """Keep a copy."""
         self.grad_w.append(state.grad_w.copy())
         self.grad_b.append(float(state.grad_b))
@@ -168,7 +170,7 @@ class WeightSnapshots(Callback):
     def __init__(self):
         self.w, self.b = [], []
 
-    def on_epoch(self, state):
+    def on_epoch(self, state: State) -> None:
         """Keep a copy."""
         self.w.append(state.w.copy())
         self.b.append(float(state.b))

@@ -10,13 +10,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from numlin.support.arguments import Array
 
-def hinge(margin):
+
+def hinge(margin: Array) -> Array:
     """Hinge loss max(0, 1 - m) of margins `m`, an array of any shape (n_samples,)."""
     return np.maximum(0, 1 - margin)
 
 
-def hinge_derivative(margin):
+def hinge_derivative(margin: Array) -> Array:
     """Derivative of `hinge`: -1 where m < 1, else 0; at the kink m = 1 it is 0, shape kept.
 
     Every number in [-1, 0] is a subgradient at m = 1. The choice 0 means that a sample is
@@ -25,17 +27,17 @@ def hinge_derivative(margin):
     return np.where(margin < 1, -1, 0).astype(_float_of(margin))
 
 
-def squared_hinge(margin):
+def squared_hinge(margin: Array) -> Array:
     """Squared hinge loss max(0, 1 - m)^2 of margins `m`, an array of any shape (n_samples,)."""
     return np.square(hinge(margin))
 
 
-def squared_hinge_derivative(margin):
+def squared_hinge_derivative(margin: Array) -> Array:
     """Derivative of `squared_hinge`: -2 max(0, 1 - m), continuous, shape kept (n_samples,)."""
     return -2 * hinge(margin)
 
 
-def logistic(margin):
+def logistic(margin: Array) -> Array:
     """Logistic loss log(1 + exp(-m)) of margins `m`, an array of any shape (n_samples,).
 
     Written as max(0, -m) + log1p(exp(-|m|)), whose exponential never overflows and whose
@@ -44,7 +46,7 @@ def logistic(margin):
     return np.maximum(0, -margin) + np.log1p(np.exp(-np.abs(margin)))
 
 
-def logistic_derivative(margin):
+def logistic_derivative(margin: Array) -> Array:
     """Derivative of `logistic`: -1 / (1 + exp(m)), shape kept (n_samples,).
 
     With t = exp(-|m|) <= 1 it is -t / (1 + t) for m >= 0 and -1 / (1 + t) for m < 0.
@@ -53,17 +55,17 @@ def logistic_derivative(margin):
     return -np.where(margin >= 0, t, 1) / (1 + t)
 
 
-def hinge_curvature(margin):
+def hinge_curvature(margin: Array) -> Array:
     """Second derivative of `hinge`, 0 beside its kink, shape kept (n_samples,)."""
     return np.zeros_like(margin, dtype=_float_of(margin))
 
 
-def squared_hinge_curvature(margin):
+def squared_hinge_curvature(margin: Array) -> Array:
     """Second derivative of `squared_hinge`: 2 where m < 1, else 0, shape kept (n_samples,)."""
     return np.where(margin < 1, 2, 0).astype(_float_of(margin))
 
 
-def logistic_curvature(margin):
+def logistic_curvature(margin: Array) -> Array:
     """Second derivative of `logistic`: t / (1 + t)^2 at t = exp(-|m|), shape kept (n_samples,)."""
     t = np.exp(-np.abs(margin))
     return t / np.square(1 + t)

@@ -5,14 +5,18 @@ import json
 import math
 import warnings
 import zipfile
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
+from os import PathLike
+from typing import Self
 
 import numpy as np
 
 import numlin
 from numlin import sgd
+from numlin.callbacks import Callback
 from numlin.objective import is_error, score
-from numlin.support.arguments import check_classes, check_finite, check_inputs, pixels
+from numlin.support.arguments import Array, check_classes, check_finite, check_inputs, pixels
 from numlin.support.files import read_whole, replacing
 
 FORMAT = "numlin linear classifier 1"
@@ -48,7 +52,9 @@ class LinearClassifier(sgd.Training):
     # A model is itself, as estimators are: not every model of the same parameters.
     __eq__, __hash__ = object.__eq__, object.__hash__
 
-    def fit(self, X, y, callbacks=(), trained_on=None):
+    def fit(
+        self, X: Array, y: Array, callbacks: Iterable[Callback] = (), trained_on: dict | None = None
+    ) -> Self:
         """Train on `X` (n_samples, n_features) and labels `y` (n_samples,) of any two values.
 
         `X` is an array or a table of numbers; only uint8 counts as x / 255, all else as it is, and
@@ -61,7 +67,7 @@ class LinearClassifier(sgd.Training):
             text = "X leaves [0, 1]: eps is in the units of X, whatever they are"
             warnings.warn(text, stacklevel=2)
         if hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_
+            del self.feature_names_in_  # type: ignore[has-type]
         if names is not None:
             self.feature_names_in_ = names
         self.classes_, self.coef_ = classes, result.w[None, :]
@@ -71,7 +77,14 @@ class LinearClassifier(sgd.Training):
         return self
 
     @classmethod
-    def from_weights(cls, w, b, classes=(-1, 1), trained_on=None, **params):
+    def from_weights(
+        cls,
+        w: Array,
+        b: float,
+        classes: Sequence = (-1, 1),
+        trained_on: dict | None = None,
+        **params,
+    ) -> Self:
         """A fitted model from `w` (n_features,) and `b` that were found in another way."""
         model = cls(**params)
         model.coef_, model.intercept_ = np.array([w]), np.array([b])
@@ -80,21 +93,21 @@ class LinearClassifier(sgd.Training):
         return model
 
     @property
-    def w(self):
+    def w(self) -> Array:
         """Weights (n_features,) in float64, in which everything after training is computed."""
         return self._fitted("coef_")[0].astype(np.float64)
 
     @property
-    def b(self):
+    def b(self) -> float:
         """Bias, a float."""
         return float(self._fitted("intercept_")[0])
 
     @property
-    def n_features_in_(self):
+    def n_features_in_(self) -> int:
         """How many features it was trained on; there is no such attribute before that."""
         return self.coef_.shape[1]
 
-    def __sklearn_is_fitted__(self):
+    def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "coef_")
 
     def __sklearn_tags__(self):
@@ -108,7 +121,7 @@ class LinearClassifier(sgd.Training):
             input_tags=InputTags(),
         )
 
-    def decision_function(self, X):
+    def decision_function(self, X: Array) -> Array:
         """Scores w.x + b of `X` (n_samples, n_features); uint8 pixels count as x / 255."""
         w = self.w
         names, own = _column_names(X), getattr(self, "feature_names_in_", None)
@@ -118,12 +131,12 @@ class LinearClassifier(sgd.Training):
         X = check_inputs(X, len(w))
         return score(w, self.b, pixels(X, np.float64))
 
-    def predict(self, X):
+    def predict(self, X: Array) -> Array:
         """The class of each row of `X` (n_samples, n_features); the first where the score is 0."""
         scores = self.decision_function(X)
         return self.classes_[(scores > 0).astype(int)]
 
-    def score(self, X, y):
+    def score(self, X: Array, y: Array) -> float:
         """Accuracy on `X` (n_samples, n_features) and labels `y`; a score of 0 is an error."""
         scores, y = self.decision_function(X), np.asarray(y)
         y = np.array(y.tolist()) if y.dtype.kind in "OT" else y  # objects: strings or numbers
@@ -135,11 +148,11 @@ class LinearClassifier(sgd.Training):
         signs = np.where(y == self.classes_[1], 1, -1)
         return 1 - float(np.mean(is_error(signs * scores)))
 
-    def get_params(self, deep=True):
+    def get_params(self, deep: bool = True) -> dict:
         """The training parameters as a dict."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def set_params(self, **params):
+    def set_params(self, **params) -> Self:
         """Change training parameters; returns self."""
         known = self.get_params()
         for name, value in params.items():
@@ -148,7 +161,7 @@ class LinearClassifier(sgd.Training):
             setattr(self, name, value)
         return self
 
-    def save(self, path):
+    def save(self, path: str | PathLike) -> None:
         """Write the model to `path` as .npz without pickle; whole or not at all."""
         about = {
             "format": FORMAT,
@@ -164,7 +177,7 @@ class LinearClassifier(sgd.Training):
             np.savez(file, about=text, **arrays)
 
     @classmethod
-    def load(cls, path):
+    def load(cls, path: str | PathLike) -> Self:
         """Read a model that `save` wrote; ValueError names the file and what is wrong with it."""
         content = read_whole(path, LARGEST)
         try:
@@ -192,8 +205,8 @@ class LinearClassifier(sgd.Training):
         for (name, found), shape in zip(arrays.items(), shapes, strict=True):
             if found.shape != shape or not n_features:
                 raise ValueError(f"{path}: {name} has shape {found.shape}, expected {shape}")
-            kinds, expected = ("fuibUS", "numbers or strings"), ("f", "floating point")
-            kinds, expected = (kinds, expected)[name != "classes_"]
+            allowed = ("fuibUS", "numbers or strings"), ("f", "floating point")
+            kinds, expected = allowed[name != "classes_"]
             if found.dtype.kind not in kinds:
                 raise ValueError(f"{path}: {name} is {found.dtype}, expected {expected}")
             check_finite(found, f"{path}: {name}")

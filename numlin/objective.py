@@ -30,15 +30,18 @@ sign(0) = 0: each choice is a subgradient, so F(v) >= F(u) + grad.(v - u) holds 
 import numpy as np
 
 from numlin.balls import LINF, Ball
-from numlin.losses import HINGE
+from numlin.losses import HINGE, Loss
+from numlin.support.arguments import Array
 
 
-def score(w, b, X):
+def score(w: Array, b: float, X: Array) -> Array:
     """Scores w.x_i + b: `w` (n_features,), `X` (n_samples, n_features), result (n_samples,)."""
     return X @ w + b
 
 
-def robust_margin(w, b, X, y, eps=0.0, ball=LINF):
+def robust_margin(
+    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, ball: Ball = LINF
+) -> Array:
     """Smallest margin within the ball: m_i = y_i (w.x_i + b) - drop_i(w).
 
     Parameters
@@ -63,12 +66,14 @@ def robust_margin(w, b, X, y, eps=0.0, ball=LINF):
     return margin - ball.drop(w, X, y, eps) if eps else margin
 
 
-def is_error(margin):
+def is_error(margin: Array) -> Array:
     """Where margins (n_samples,) are not positive: a score of 0 is an error, and so is a NaN."""
     return ~(margin > 0)
 
 
-def objective(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
+def objective(
+    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, loss: Loss = HINGE, ball: Ball = LINF
+) -> float:
     """Mean robust loss F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
 
     Parameters
@@ -89,7 +94,9 @@ def objective(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
     return loss.value(robust_margin(w, b, X, y, eps, ball)).mean()
 
 
-def subgradient(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
+def subgradient(
+    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, loss: Loss = HINGE, ball: Ball = LINF
+) -> tuple[Array, float]:
     """A subgradient of `objective` in w and b; arguments as there.
 
     With c_i = loss'(m_i) / n,
@@ -117,7 +124,17 @@ def subgradient(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
     return grad_w, (c * y).sum()
 
 
-def hessian_product(v_w, v_b, w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
+def hessian_product(
+    v_w: Array,
+    v_b: float,
+    w: Array,
+    b: float,
+    X: Array,
+    y: Array,
+    eps: float = 0.0,
+    loss: Loss = HINGE,
+    ball: Ball = LINF,
+) -> tuple[Array, float]:
     """The Hessian of `objective` in (w, b), where it has one, times (v_w, v_b); else as there.
 
     With x_i + delta_i the worst input and dm_i = y_i ((x_i + delta_i).v_w + v_b),
@@ -152,7 +169,9 @@ def hessian_product(v_w, v_b, w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
     return product_w, change.sum()
 
 
-def kinks(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
+def kinks(
+    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, loss: Loss = HINGE, ball: Ball = LINF
+) -> dict[str, Array]:
     """Quantities whose sign changes are the kinks of `objective`, for `numlin.gradcheck`.
 
     Arguments as in `objective`: `X` is (n_samples, n_features), `w` (n_features,).
@@ -176,6 +195,8 @@ def kinks(w, b, X, y, eps=0.0, loss=HINGE, ball=LINF):
     return found
 
 
-def error_rate(w, b, X, y, eps=0.0, ball=LINF):
+def error_rate(
+    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, ball: Ball = LINF
+) -> float:
     """Share of samples with an error in the ball, `is_error`; arguments as in `robust_margin`."""
     return float(np.mean(is_error(robust_margin(w, b, X, y, eps, ball))))

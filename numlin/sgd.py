@@ -6,17 +6,19 @@ back is Python. All randomness, the start and the order of the samples, is drawn
 
 import math
 import os
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from numlin import kernels
 from numlin.balls import BALLS
-from numlin.callbacks import State
+from numlin.callbacks import Callback, State
 from numlin.losses import LOSSES
 from numlin.support.arguments import (
+    Array,
     check_choice,
     check_finite,
     check_inputs,
@@ -94,7 +96,7 @@ class Training:
     dtype: str = "float32"
     engine: str = "numba"
 
-    def validate(self):
+    def validate(self) -> None:
         """Raise ValueError for the first field that is out of its range; see the class."""
         check_number("eps", self.eps)
         check_choice("loss", self.loss, LOSSES)
@@ -127,7 +129,7 @@ class Fit(NamedTuple):
     errors: np.ndarray
     rows_read: np.ndarray
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return (
             f"Fit({self.w.size} weights, b = {self.b:.6g}, {len(self.losses)} epochs: loss "
             f"{self.losses[0]:.6g} -> {self.losses[-1]:.6g}, error {self.errors[0]:.2%} -> "
@@ -139,7 +141,9 @@ class DivergenceError(ArithmeticError):
     """Training left the finite numbers."""
 
 
-def fit(X, y, training=None, callbacks=()):
+def fit(
+    X: Array, y: Array, training: Training | None = None, callbacks: Iterable[Callback] = ()
+) -> Fit:
     """Minimise the mean robust loss of `numlin.objective` by mini-batch (sub)gradient steps.
 
         w <- w - learning_rate_t * grad_w,    b <- b - learning_rate_t * grad_b
@@ -172,7 +176,7 @@ def fit(X, y, training=None, callbacks=()):
     return _fit(X, check_signs(y, len(X)), training, list(callbacks))
 
 
-def fit_many(jobs, n_threads=None):
+def fit_many(jobs: Iterable[tuple], n_threads: int | None = None) -> list[Fit]:
     """Train many models side by side, one a thread, on data that they share.
 
     Parameters
@@ -227,7 +231,9 @@ def fit_many(jobs, n_threads=None):
             raise
 
 
-def epoch_order(n_samples, shuffle_block, rng):
+def epoch_order(
+    n_samples: int, shuffle_block: int | None, rng: np.random.Generator
+) -> tuple[Array, Any]:
     """The order of one epoch, every sample once, and what to read ahead in it.
 
     Parameters
@@ -272,7 +278,7 @@ def epoch_order(n_samples, shuffle_block, rng):
     return order, in_sequence[shuffle_block:]
 
 
-def reads_ahead(X, shuffle_block):
+def reads_ahead(X: Array, shuffle_block: int) -> bool:
     """Whether blocks of so many rows of X (n_samples, n_features) are no longer than READ_AHEAD."""
     return int(shuffle_block) * X.shape[1] * X.itemsize <= READ_AHEAD
 

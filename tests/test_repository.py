@@ -89,11 +89,30 @@ def test_whatever_reaches_compiled_code_makes_stored_machine_code_stale():
 def test_a_type_checker_knows_the_public_names_and_rejects_a_misspelt_parameter(tmp_path):
     api = pytest.importorskip("mypy.api", reason="mypy is not installed: pip install '.[dev]'")
     program = tmp_path / "program.py"
-    program.write_text("import numlin\nnumlin.LinearClassifier(eps=0.1)\nnumlin.Training(epz=3)\n")
+    program.write_text(
+        "import numlin\nfrom numlin.optimum import minimise\nnumlin.LinearClassifier(eps=0.1)\n"
+        "numlin.Training(epz=3)\nminimise([[1]], 1, '0.1')\n"
+        "numlin.LinearClassifier().predict(3).no\n"
+    )
     options = ["--follow-imports=silent", "--ignore-missing-imports", "--cache-dir", str(tmp_path)]
     found, complaint, code = api.run([*options, str(program)])
-    assert (code, complaint) == (1, "") and found.count("error") == 2, found
-    assert 'program.py:3: error: Unexpected keyword argument "epz" for "Training"' in found
+    assert (code, complaint) == (1, "") and found.count("error:") == 6, found
+    assert 'program.py:4: error: Unexpected keyword argument "epz" for "Training"' in found
+
+
+PUBLIC = "losses balls objective attacks callbacks sgd model optimum/__init__ gradcheck/__init__"
+
+
+@pytest.mark.parametrize("module", PUBLIC.split())
+def test_public_names_have_annotations(module):
+    tree = ast.parse((ROOT / "numlin" / f"{module}.py").read_text("utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name[0] != "_"]
+    nodes = [node for scope in (tree, *classes) for node in scope.body]
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef) and node.name[0] != "_":
+            named = [*node.args.args, *node.args.kwonlyargs]
+            bare = [a.arg for a in named if not a.annotation and a.arg not in ("self", "cls")]
+            assert node.returns and not bare, (node.name, bare)
 
 
 def test_the_readmes_python_prints_what_the_readme_says(mnist, capsys, monkeypatch):

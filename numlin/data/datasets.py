@@ -14,14 +14,18 @@ import shlex
 import sys
 import zipfile
 import zlib
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from numlin.data import idx, mirrors, strokes
 from numlin.support import arguments, files
+from numlin.support.arguments import Array
 
 ROLES = {
     "train-images": "train-images-idx3-ubyte",
@@ -120,7 +124,7 @@ def title(name):
     return "SYNTHETIC DIGITS (not MNIST)" if name == "synthetic" else TITLES.get(name, name)
 
 
-def find(data="auto", data_dir=None):
+def find(data: str = "auto", data_dir: str | PathLike | None = None) -> Source:
     """Find, or else download or draw, the four files of a data set, and verify them.
 
     Parameters
@@ -169,7 +173,12 @@ def find(data="auto", data_dir=None):
     return _source({file.role: file.path for file in found}, name)
 
 
-def load(split="train", digits=(0, 1), dtype=np.float32, source=None):
+def load(
+    split: str = "train",
+    digits: Sequence[int] = (0, 1),
+    dtype: DTypeLike = np.float32,
+    source: Source | str | None = None,
+) -> tuple[Array, Array]:
     """Load two classes of a split, in the order of the file.
 
         X = pixels / 255,    y = -1 for the first class, +1 for the second

@@ -24,9 +24,12 @@ import stat
 import struct
 import sys
 import zlib
+from os import PathLike
+from typing import Any
 
 import numpy as np
 
+from numlin.support.arguments import Array
 from numlin.support.files import replacing
 
 DTYPES = {
@@ -56,7 +59,7 @@ class IdxError(ValueError):
         return f"{self.file}: {self.field}: found {self.found}, expected {self.expected}"
 
 
-def read(source):
+def read(source: Any) -> Array:
     """Read an IDX file, plain or gzip (told by its first two bytes, not by its name).
 
     Memory grows with the bytes that arrive, never with the bytes that the header promises, and
@@ -89,7 +92,7 @@ def read(source):
         return _read_stream(stream, name, on_disk=True)
 
 
-def shape(path):
+def shape(path: str | PathLike) -> tuple:
     """The shape that the header of an IDX file, plain or packed, states; IdxError as in `read`."""
     name = os.fsdecode(path)
     with open(path, "rb") as stream:
@@ -141,7 +144,7 @@ def sha256(array):
     return digest.hexdigest()
 
 
-def memmap(path):
+def memmap(path: str | PathLike) -> Array:
     """Map an uncompressed IDX file into memory, read-only; pages load when they are touched.
 
     The items stay as the file has them, so int16, int32, float32 and float64 are big-endian:

@@ -68,7 +68,9 @@ Software 4, 1982; More and Wild, Estimating computational noise, SIAM Journal on
 Computing 33, 2011; Rockafellar, Convex Analysis, 1970, section 23.
 """
 
+from collections.abc import Callable, Iterable
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -94,8 +96,17 @@ __all__ = [
 
 
 def check_gradient(
-    f, gradient, x, kinks=None, *, rtol=1e-7, h=0.125, coordinates=None, directions=5, rng=None
-):
+    f: Callable,
+    gradient: Callable,
+    x: Any,
+    kinks: Callable | None = None,
+    *,
+    rtol: float = 1e-7,
+    h: float = 0.125,
+    coordinates: Iterable[int] | None = None,
+    directions: int = 5,
+    rng: Any = None,
+) -> Report:
     """Compare gradient(x).d with the slope of `f` along many directions d.
 
     Parameters
@@ -151,7 +162,9 @@ def check_gradient(
     return Report(report.probes, report.rtol, report.likely, notes)
 
 
-def assert_gradient(f, gradient, x, kinks=None, **options):
+def assert_gradient(
+    f: Callable, gradient: Callable, x: Any, kinks: Callable | None = None, **options
+) -> None:
     """Raise AssertionError unless `check_gradient` passes at x (n_features,); arguments as there.
 
     An inconclusive check raises too: move x off the kinks that the message names, declare kinks
@@ -163,7 +176,15 @@ def assert_gradient(f, gradient, x, kinks=None, **options):
         raise AssertionError(str(report))
 
 
-def check_jacobian(f, jacobian, x, kinks=None, *, directions=2, **options):
+def check_jacobian(
+    f: Callable,
+    jacobian: Callable,
+    x: Any,
+    kinks: Callable | None = None,
+    *,
+    directions: int = 2,
+    **options,
+) -> Report:
     """Compare jacobian(x), the slopes of all values of `f` in all entries of x, with differences.
 
     f maps x to an array of any shape, (n_values,) for instance, and jacobian to one of that shape
@@ -181,7 +202,16 @@ def check_jacobian(f, jacobian, x, kinks=None, *, directions=2, **options):
     return _together(reports)
 
 
-def check_jvp(f, jvp, x, kinks=None, *, directions=20, rng=None, **options):
+def check_jvp(
+    f: Callable,
+    jvp: Callable,
+    x: Any,
+    kinks: Callable | None = None,
+    *,
+    directions: int = 20,
+    rng: Any = None,
+    **options,
+) -> Report:
     """Compare jvp(x, v) = J v with differences of `f` along random v: u.(J v) for random u.
 
     f maps x to an array of any shape, (n_values,) for instance, and jvp maps x and a v of the shape
@@ -205,7 +235,16 @@ def check_jvp(f, jvp, x, kinks=None, *, directions=20, rng=None, **options):
     return _together(reports)
 
 
-def check_vjp(f, vjp, x, kinks=None, *, directions=5, rng=None, **options):
+def check_vjp(
+    f: Callable,
+    vjp: Callable,
+    x: Any,
+    kinks: Callable | None = None,
+    *,
+    directions: int = 5,
+    rng: Any = None,
+    **options,
+) -> Report:
     """Compare vjp(x, u) = J^T u with the gradient of u.f(x) for random u.
 
     vjp maps x and a u of the shape of f(x) to an array of the shape of x, (n_features,) for
@@ -223,7 +262,9 @@ def check_vjp(f, vjp, x, kinks=None, *, directions=5, rng=None, **options):
     return _together(reports)
 
 
-def check_hessian(gradient, hessian, x, kinks=None, **options):
+def check_hessian(
+    gradient: Callable, hessian: Callable, x: Any, kinks: Callable | None = None, **options
+) -> Report:
     """Compare hessian(x) with differences of `gradient`; check that one by `check_gradient` first.
 
     hessian maps x (n_features,), or of any shape, to an array of the shape of x twice; all else
@@ -232,7 +273,9 @@ def check_hessian(gradient, hessian, x, kinks=None, **options):
     return check_jacobian(gradient, hessian, x, kinks, **options)
 
 
-def check_hvp(gradient, hvp, x, kinks=None, **options):
+def check_hvp(
+    gradient: Callable, hvp: Callable, x: Any, kinks: Callable | None = None, **options
+) -> Report:
     """Compare hvp(x, v), the Hessian times v (n_features,), with differences of `gradient`.
 
     For several arguments it is hvp(W, b, v), v a tuple like x, and returns as many arrays as
@@ -248,7 +291,15 @@ def check_hvp(gradient, hvp, x, kinks=None, **options):
     )
 
 
-def check_subgradient(f, subgradient, x, *, rtol=1e-9, directions=20, rng=None):
+def check_subgradient(
+    f: Callable,
+    subgradient: Callable,
+    x: Any,
+    *,
+    rtol: float = 1e-9,
+    directions: int = 20,
+    rng: Any = None,
+) -> Report:
     """Check that g = subgradient(x) is a subgradient of the convex function `f` at x.
 
         f(x + t d) >= f(x) + t g.d    for every direction d and every length t > 0.
@@ -299,7 +350,9 @@ def _inequality(value, line, t, g, name):
     return Probe(name, *numbers, verdict, reason=reason)
 
 
-def taylor_order(f, gradient, x, *, h=0.125, rng=None):
+def taylor_order(
+    f: Callable, gradient: Callable, x: Any, *, h: float = 0.125, rng: Any = None
+) -> float:
     """Order at which the Taylor remainder of `f` vanishes along one random unit direction d.
 
         |f(x + h d) - f(x) - h gradient(x).d| ~ h^order

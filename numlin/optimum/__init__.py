@@ -45,13 +45,14 @@ other losses, whose dual objective is curved: `numlin.optimum.smooth`.
 """
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from numlin.balls import LINF, LINF_BOX, as_ball
-from numlin.losses import HINGE
+from numlin.balls import LINF, LINF_BOX, Ball, as_ball
+from numlin.losses import HINGE, Loss
 from numlin.optimum import box_margin, interior, smooth
 from numlin.optimum.columns import column_sums, halves, rounding, scale
 from numlin.optimum.parametric import MORE, SEPARATED
@@ -69,7 +70,7 @@ from numlin.optimum.working_sets import (
     search,
 )
 from numlin.support import arguments
-from numlin.support.arguments import check_choice, check_inside
+from numlin.support.arguments import Array, check_choice, check_inside
 
 INWARDS = 1e-3  # share of eps by which the inner dual point keeps away from its constraints
 ROUNDING = 2.0**-53  # of one operation in float64
@@ -104,17 +105,17 @@ class Optimum:
     attained: bool = True
 
     @property
-    def certified(self):
+    def certified(self) -> bool:
         """Whether the relative gap is at most 1e-9."""
         return self.relative_gap <= GAP
 
     @property
-    def gap(self):
+    def gap(self) -> float:
         """Objective minus lower bound: no classifier improves on this one by more."""
         return self.objective - self.lower_bound
 
     @property
-    def relative_gap(self):
+    def relative_gap(self) -> float:
         """Gap over objective; 0 at an objective of 0, which nothing improves on.
 
         Where an infimum of 0 is not attained, the gap itself: nothing comes near it relatively.
@@ -139,7 +140,16 @@ class Margin:
     box: bool = False
 
 
-def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF, corner=False):
+def minimise(
+    X: Array,
+    y: Array,
+    eps: float,
+    start: Optimum | None = None,
+    budget: int = BUDGET,
+    loss: Loss = HINGE,
+    ball: Ball | str = LINF,
+    corner: bool = False,
+) -> Optimum:
     """Global minimum of F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
 
     The drop is what the l-inf ball can take from a margin: eps ||w||_1, or less in the pixel box.
@@ -224,9 +234,9 @@ def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF, corner
         if start is not None:
             v = np.append(halves(start.w) if box else start.w, start.b)
             basis = start.basis if start.box == box else EMPTY
-        corner = search(problem, v, basis, budget)
-        v, a = corner.v, multipliers(problem, corner)
-        basis, n_pivots, converged = corner.basis, corner.n_pivots, corner.ending == OPTIMAL
+        found = search(problem, v, basis, budget)
+        v, a = found.v, multipliers(problem, found)
+        basis, n_pivots, converged = found.basis, found.n_pivots, found.ending == OPTIMAL
     if box:
         up, down = v[:-1].reshape(2, -1)
         v = np.append(halves(up - down), v[-1])
@@ -243,7 +253,7 @@ def minimise(X, y, eps, start=None, budget=BUDGET, loss=HINGE, ball=LINF, corner
             walk.down(eps * (1 - INWARDS))
             inner = walk.multipliers(eps * (1 - INWARDS))
         else:
-            inner = _inner(problem, corner, INWARDS * eps, budget)
+            inner = _inner(problem, found, INWARDS * eps, budget)
         bound = min(objective, lower_bound(a, inner, X, y, eps, box))
     w = v[: X.shape[1]] - v[X.shape[1] : -1] if box else v[:-1]
     optimum = Optimum(eps, w, v[-1], objective, bound, a, basis, n_pivots, converged, box)
@@ -273,7 +283,7 @@ def _inside(X, y):
     return found if found.certified else None
 
 
-def lower_bound(a, inner, X, y, eps, box=False):
+def lower_bound(a: Array, inner: Array, X: Array, y: Array, eps: float, box: bool = False) -> float:
     """A lower bound of F over all w and b, from multipliers that are nearly feasible.
 
     Both `a` and `inner` (n_samples,) are repaired without rounding by definition: clip to
@@ -306,7 +316,7 @@ def lower_bound(a, inner, X, y, eps, box=False):
     return ((1 - share) * mass + share * inner_mass) * (1 - 8 * ROUNDING)
 
 
-def margin(X, y, ball=LINF):
+def margin(X: Array, y: Array, ball: Ball | str = LINF) -> Margin:
     """The l-inf margin eps* = max over w, b of min_i y_i (w.x_i + b) / ||w||_1, as a `Margin`.
 
     In the `ball` "linf-box" the largest eps at which all images can be separated when attacked
@@ -350,7 +360,9 @@ def _boxed_margin(X, y):
     return Margin(*found, box=True)
 
 
-def path(X, y, grid, loss=HINGE, ball=LINF):
+def path(
+    X: Array, y: Array, grid: Iterable[float], loss: Loss = HINGE, ball: Ball | str = LINF
+) -> list[Optimum]:
     """The `Optimum` at every radius of `grid`, in its order, solved from large to small radii.
 
     X is (n_samples, n_features), y (n_samples,); loss and ball as in `minimise`. Each
@@ -367,7 +379,9 @@ def path(X, y, grid, loss=HINGE, ball=LINF):
     return [found[eps] for eps in grid]
 
 
-def whole_path(X, y, low=0.0, high=1.0, grid=()):
+def whole_path(
+    X: Array, y: Array, low: float = 0.0, high: float = 1.0, grid: Iterable[float] = ()
+) -> Path:
     """Every optimum for `low` <= eps <= `high`, as a `Path`; see `numlin.optimum.walk`.
 
     X is (n_samples, n_features), y (n_samples,), with pixels of order 1 if they are not uint8. For
@@ -398,7 +412,9 @@ def whole_path(X, y, low=0.0, high=1.0, grid=()):
     return Path(segments, low, high, walk, bounds)
 
 
-def bound_within(X, y, eps, norm, seconds):
+def bound_within(
+    X: Array, y: Array, eps: float, norm: float, seconds: float
+) -> tuple[float, float]:
     """A lower bound of F in about so many seconds, and the largest ||w||_1 for which it holds.
 
     The latter is infinite unless the path from larger eps, on which eps is sought, took too long.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+Array = np.ndarray
 WHITE = 255  # a white pixel of raw uint8 data; floating-point pixels are 1 there
 
 

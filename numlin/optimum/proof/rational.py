@@ -32,10 +32,12 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
+from typing import Any
 
 import numpy as np
 
 from numlin.kernels.jit import jit
+from numlin.support.arguments import Array
 
 BALANCINGS = 4
 DEPENDENT, LONELY = 1e-9, 1e-3  # of the largest entry; of a pixel's 255 levels
@@ -69,12 +71,12 @@ class Proof:
     below: list
 
     @property
-    def lower_bound(self):
+    def lower_bound(self) -> float:
         """A float that is certainly not above `value`."""
         return max(0.0, math.nextafter(float(self.value), -1.0))
 
 
-def prove(X, y, optimum):
+def prove(X: Array, y: Array, optimum: Any) -> Proof:
     """Prove an `Optimum` in exact arithmetic.
 
     Parameters
@@ -127,7 +129,7 @@ def prove(X, y, optimum):
     return Proof(kind, eps, primal, weights, bias, scale, multipliers, t_scale, below.tolist())
 
 
-def prove_margin(X, y, margin):
+def prove_margin(X: Array, y: Array, margin: Any) -> Proof:
     """Prove a `Margin` (eps* > 0) in exact arithmetic; arguments, result and errors as `prove`.
 
     X is (n_samples, n_features), y (n_samples,). Checked in integers: a_i >= 0,
