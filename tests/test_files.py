@@ -470,3 +470,23 @@ def test_progress_shows_on_a_terminal_and_is_silent_in_a_pipe(monkeypatch, strea
         progress.advance(2, note="half way")
     assert ("reading  50% half way" in stream.getvalue()) is shown
     assert (stream.getvalue() == "") is not shown
+
+
+def test_a_folder_that_one_process_makes_and_unmakes_is_there_for_the_others(tmp_path):
+    program = """
+import sys
+from contextlib import suppress
+from pathlib import Path
+from numlin.support.files import replacing
+for k in range(300):
+    path = Path(sys.argv[1]) / f"{k}" / "deep" / "file"
+    with suppress(StopIteration), replacing(path):
+        raise StopIteration
+    with replacing(path) as temporary:
+        temporary.write_text("whole")
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [each.communicate()[1] for each in running] == [""] * 4
+    for k in range(300):
+        assert [each.name for each in (tmp_path / f"{k}" / "deep").iterdir()] == ["file"]

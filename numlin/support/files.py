@@ -220,7 +220,7 @@ def _temporary(path, folder, suffix=None):
             if claimed:
                 _discard(*claimed)
             for each in made:
-                with suppress(OSError):  # it is in use
+                with suppress(OSError), _locked(each, patience=1):  # nobody is about to use it
                     each.rmdir()
 
 
