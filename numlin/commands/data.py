@@ -22,14 +22,13 @@ def run(options):
     """Fetch what is missing of a published set, verify, and say what is there."""
     name, problem = options.data or "mnist", None
     folder = datasets.data_folder(options.data_dir, name)
+    theirs = any(not TEMPORARY.fullmatch(path.name) for path in folder.glob("*"))
     try:
         return _show(datasets.find(options.data or "auto", folder), folder)
     except datasets.MissingError:
         files = datasets.status(folder, name)
         begun = any(not file.problem for file in files)
-        if not (options.data or begun) and any(
-            not TEMPORARY.fullmatch(path.name) for path in folder.glob("*")
-        ):
+        if theirs and not (options.data or begun):
             raise  # somebody's folder, not one where a download began
     try:
         files = datasets.download(folder, name)
