@@ -4,8 +4,10 @@
     python tests/mutate.py callbacks evaluate  those whose file contains one of these words
     python tests/mutate.py --list FILE         faults of another list: a Python file with FAULTS
 
-A fault is (file, old, new): `old` stands once in the file. Survivors are printed as they are found;
-the exit code is 1 if there are any. Not part of the suite: a fault takes seconds.
+A fault is (file, old, new): `old` stands once in the file. TESTS says which tests a file meets, that
+of tests/faults.py where the list has none; without any fault they must pass, and are run so first.
+Survivors are printed as they are found; the exit code is 1 if there are any. Not part of the suite:
+a fault takes seconds.
 """
 
 import argparse
@@ -84,13 +86,26 @@ def try_faults(waiting, tests, verdicts):
 
 
 def check(faults):
-    """Raise SystemExit for faults that stand nowhere, or in more than one place, or are no code."""
+    """Raise SystemExit that names every fault that stands nowhere, or twice, or is no code."""
+    wrong = []
     for file, old, new in faults:
-        source = (ROOT / file).read_text()
+        source = (ROOT / file).read_text() if (ROOT / file).exists() else ""
         if source.count(old) != 1 or old == new:
-            raise SystemExit(f"{file}: {old!r} stands {source.count(old)} times, expected once")
-        if file.endswith(".py"):
-            ast.parse(source.replace(old, new))
+            wrong.append(f"{file}: {old!r} stands {source.count(old)} times, expected once")
+        elif file.endswith(".py"):
+            try:
+                ast.parse(source.replace(old, new))
+            except SyntaxError as error:
+                wrong.append(f"{file}: {old!r} -> {new!r}: {error}")
+    if wrong:
+        raise SystemExit("\n".join(wrong))
+
+
+def read(path):
+    """What the list of faults in the Python file `path` defines."""
+    listed: dict = {}
+    exec(compile(path.read_text(), path, "exec"), {"__name__": "faults"}, listed)
+    return listed
 
 
 def main():
@@ -100,20 +115,26 @@ def main():
     parser.add_argument("--list", type=Path, default=ROOT / "tests" / "faults.py")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     options = parser.parse_args()
-    listed: dict = {}
-    exec(compile(options.list.read_text(), options.list, "exec"), listed)
+    listed = read(options.list)
+    tests = listed.get("TESTS") or read(ROOT / "tests" / "faults.py")["TESTS"]
     faults = [
         fault
         for fault in listed["FAULTS"]
         if not options.words or any(word in fault[0] for word in options.words)
     ]
     check(faults)
+    needed = sorted({name for file, *_ in faults for name in tests_for(file, tests)})
+    with tempfile.TemporaryDirectory(prefix="numlin-mutate-") as name:
+        copy_tree(Path(name))
+        failing = [test for test in needed if not passes(Path(name), [test])]
+    if failing:
+        raise SystemExit(f"fail or take too long without any fault: {', '.join(failing)}")
     waiting: queue.SimpleQueue = queue.SimpleQueue()
     for fault in faults:
         waiting.put(fault)
     verdicts: list = []
     workers = [
-        threading.Thread(target=try_faults, args=(waiting, listed.get("TESTS", {}), verdicts))
+        threading.Thread(target=try_faults, args=(waiting, tests, verdicts))
         for _ in range(options.jobs)
     ]
     for worker in workers:
