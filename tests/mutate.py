@@ -4,10 +4,10 @@
     python tests/mutate.py callbacks evaluate  those whose file contains one of these words
     python tests/mutate.py --list FILE         faults of another list: a Python file with FAULTS
 
-A fault is (file, old, new): `old` stands once in the file. TESTS says which tests a file meets, that
-of tests/faults.py where the list has none; without any fault they must pass, and are run so first.
-Survivors are printed as they are found; the exit code is 1 if there are any. Not part of the suite:
-a fault takes seconds.
+A fault is (file, old, new): `old` stands once in the file. TESTS says which tests a file meets; a
+list without one takes that of tests/faults.py. These tests are run without any fault first, and
+must pass. Survivors are printed as they are found; the exit code is 1 if there are any. Not part
+of the suite: a fault takes seconds.
 """
 
 import argparse

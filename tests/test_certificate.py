@@ -121,7 +121,7 @@ def moved(signs, amount):
 
 FORGERIES = [
     (lambda claim, y: negated(claim), "scales"),
-    (lambda claim, y: {"below": [[0, 10**12]]}, "runs below"),
+    (lambda claim, y: {"below": [[0, 10**6]]}, "runs below"),
     (lambda claim, y: {"weights": claim["weights"] | {"6": "0"}}, "pixels"),
     (lambda claim, y: {"multipliers": claim["multipliers"] | {"99": "0"}}, "samples: "),
     (lambda claim, y: {"below": claim["below"] + claim["below"][:1]}, "each once"),
@@ -144,7 +144,7 @@ FORGERIES = [
     (lambda claim, y: {"digits": [3.0, 7.0]}, "digits"),
     (lambda claim, y: {"digits": [3, 3]}, "digits"),
     (lambda claim, y: {"digits": [3, 9]}, "images of both digits"),
-    (lambda claim, y: {"below": [[0, 10**9], [0, -(10**9)]]}, "runs below"),
+    (lambda claim, y: {"below": [[0, 10**6], [0, -(10**6)]]}, "runs below"),
     (lambda claim, y: {"below": [[0, False]]}, "runs below"),
     (lambda claim, y: {"decimal": claim["decimal"] + " "}, "decimal"),
     (lambda claim, y: {"decimal": "0_" + claim["decimal"][2:]}, "decimal"),

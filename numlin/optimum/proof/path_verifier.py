@@ -125,7 +125,7 @@ def _piece(first, last):
         at = corners[first - 1] + 1
     basis.eliminate()
     if first == 0:
-        hinges, norm = basis.corner()
+        start = hinges, norm = basis.corner()
         if claim["high"] == "inf":
             _check("only a bias where the path begins", norm == 0)
         else:
@@ -135,6 +135,7 @@ def _piece(first, last):
             basis.follow(pivots[at])
             at += 1
         hinges, norm = basis.corner()
+        _check("no corner passed before the first", found or first or (hinges, norm) == start)
         if corner == len(pivots):
             if hinges > 0:
                 _end(basis, Fraction(claim["low"]), hinges, norm)
