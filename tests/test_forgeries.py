@@ -8,12 +8,13 @@ go, and none can be weakened, without a lie that is believed.
 import hashlib
 import json
 from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from numlin.data import idx
-from numlin.optimum.proof import verifier
+from numlin.optimum.proof import certificate, verifier
 
 
 def sha(array):
@@ -380,6 +381,37 @@ def test_what_could_not_be_computed_with_is_refused_first(tmp_path, changes, con
     claim.body |= changes
     with pytest.raises(verifier.CertificateError, match=condition):
         verifier.verify(*claim.written(tmp_path))
+
+
+def test_a_certificate_says_what_was_proved_of_which_data(tmp_path):
+    claim = Claim("-++", [9, 9, 9], bias="1", value="2/3", multipliers={"1": "1", "2": "1"},
+                  multipliers_scale="2", below=[[0, 1]], data="my set")  # fmt: skip
+    expected, images, labels = claim.written(tmp_path)
+    proof = SimpleNamespace(
+        kind="minimum", eps=Fraction(0), value=Fraction(2, 3), weights={}, bias=1, scale=1,
+        multipliers={1: 1, 2: 1}, multipliers_scale=2, below=[0],
+    )  # fmt: skip
+    arrays = claim.images, claim.labels
+    certificate.write(tmp_path / "w.json", proof, (3, 7), *arrays, "my set")
+    written = json.loads((tmp_path / "w.json").read_text())
+    assert written == json.loads(expected.read_text())
+    assert verifier.verify(tmp_path / "w.json", images, labels) == written
+    third, seventh = Fraction(1, 3), Fraction(1, 7)
+    found = (
+        [third, seventh],
+        [2 * third, 1 + 0 * third, 0 * third],
+        [0 * third, third, 22 * seventh],
+    )
+    path_claim = {"kind": "path", "low": "0"}
+    certificate.write_path(tmp_path / "p.json", path_claim, found, (3, 7), *arrays, "my set")
+    written = json.loads((tmp_path / "p.json").read_text())
+    assert (written["data"], written["digits"], written["eps"]) == (
+        "my set",
+        [3, 7],
+        ["1/3", "1/7"],
+    )
+    assert written["hinge"] == [decimal(Fraction(v)) for v in found[1]]
+    assert written["l1"] == [decimal(Fraction(v)) for v in found[2]]
 
 
 def test_every_condition_has_its_forgery():
