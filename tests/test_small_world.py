@@ -19,6 +19,7 @@ from numlin.optimum.proof import certificate, path_verifier, rational
 
 WORLDS = [
     ("--+", [[0], [100], [200]]),
+    ("++-", [[0], [100], [200]]),
     ("-++-+", [[0, 9], [200, 0], [100, 255], [100, 200], [255, 30]]),
     ("+--+-", [[255, 255], [200, 0], [0, 0], [0, 100], [100, 255]]),
     ("---+", [[255, 0], [200, 100], [255, 255], [0, 200]]),
@@ -276,7 +277,8 @@ def test_a_path_of_one_classifier_is_believed_exactly_if_it_is_optimal_at_both_e
                         assert proof[0] == [] and norm == sum(map(abs, found[1]))
                         assert n * H == sum(max(Fraction(0), 1 - m) for m in margins)
     assert believed > 15
-    assert {"t >= 0", "t <= 1", "pulls up", "pulls down", "no weights"} <= set(counted)
+    names = {"signs", "norm", "t >= 0", "t <= 1", "balance", "pulls up", "pulls down", "no weights"}
+    assert names <= set(counted)
 
 
 def altered(claim):
@@ -318,3 +320,23 @@ def test_a_path_with_one_number_changed_is_refused_or_the_same(alone, seed):
         except (ValueError, IndexError):
             refused += 1
     assert refused > 10 * same
+
+
+def test_a_classifier_is_believed_up_to_its_last_eps_and_not_a_hair_beyond(alone, monkeypatch):
+    rng, hair, tried = np.random.default_rng(1), Fraction(1, 10**30), 0
+    X = rng.integers(0, 256, (14, 3)).astype(np.uint8)
+    y = np.where(X[:, 0] + rng.integers(-99, 99, 14) > X[:, 1], 1, -1)
+    ends = path_verifier.check(certificate.path_claim(optimum.whole_path(X, y)), X, y)[0]
+    monkeypatch.setattr(optimum, "SMALL", 5)  # a path of its own, from a corner of its own
+    for high, low in pairwise(ends):
+        middle = float((high + low) / 2)
+        claim = certificate.path_claim(optimum.whole_path(X, y, middle, middle))
+        if claim["pivots"]:
+            continue
+        for one, two, fine in (
+            (low, high, True), (low, high + hair, False), (low - hair, high, False)
+        ):  # fmt: skip
+            proof = path_of(claim | {"low": str(one), "high": str(two)}, X, y)
+            assert (proof is not None) == fine
+            tried += 1
+    assert tried >= 9
