@@ -7,7 +7,10 @@ sample is an error where its score has the wrong sign, and a minimum is a fracti
 
 import hashlib
 import json
+import os
+import platform
 import re
+import sys
 from fractions import Fraction
 from itertools import combinations
 from types import SimpleNamespace
@@ -21,7 +24,8 @@ from numlin.gradcheck import Verdict
 from numlin.losses import LOGISTIC
 from numlin.model import LinearClassifier
 from numlin.optimum.proof import rational
-from numlin.studies import article, gradients, kolter_madry, pairs, price, transfer
+from numlin.studies import article, clock, gradients, kolter_madry, pairs, price, transfer
+from numlin.support.environment import environment
 
 
 @pytest.fixture(scope="module")
@@ -546,3 +550,20 @@ def test_reproduce_and_figures_hand_their_options_on(own, study, capsys, monkeyp
     assert seen[-1] == ((5, 3), 11, "numpy", {})
     number = list(figures.FIGURES).index
     assert drawn == [f"{number(name) + 1:02d}-{name}.svg" for name in names]
+
+
+def test_results_say_where_they_were_computed():
+    about = environment()
+    assert about["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert about["cores"] == os.cpu_count() and about["packages"]["numpy"] == np.__version__
+    assert list(about["packages"]) == ["numlin", "numpy", "numba", "llvmlite", "matplotlib"]
+    assert about["platform"] == platform.platform() != about["python"]
+
+
+def test_every_stage_has_its_own_seconds(monkeypatch):
+    times = iter([10.0, 11.5, 14.0, 14.25])
+    monkeypatch.setattr(clock, "perf_counter", lambda: next(times))
+    watch = clock.Clock()
+    for stage in ("data", "train", "attack"):
+        watch.lap(stage)
+    assert watch.seconds == {"data": 1.5, "train": 2.5, "attack": 0.25}
