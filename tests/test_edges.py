@@ -1,11 +1,15 @@
 """Where rules meet: a score of 0, a margin of 1, ties, the walls of the box, and what diverges."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
 from numlin import kernels, optimum
 from numlin.attacks import attack, radii, robust_accuracy
 from numlin.balls import BALLS
+from numlin.kernels import compiled
+from numlin.kernels.screening import Screening
 from numlin.losses import LOGISTIC, LOSSES
 from numlin.objective import error_rate, objective, robust_margin, subgradient
 from numlin.optimum import smooth
@@ -153,3 +157,94 @@ def test_runs_hold_every_number_once_from_the_first_on(numbers):
     runs = certificate._runs(np.array(numbers, int))
     assert [n for first, count in runs for n in range(first, first + count)] == numbers
     assert len(runs) == sum(n - 1 not in numbers for n in numbers)
+
+
+# Bounds hold for the numbers as they are, not for their neighbours.
+
+
+def balanced_exactly(a, X, y):
+    """Mass and reach in fractions, the heavier class scaled down."""
+    a = [Fraction(v) for v in a]
+    sides = {s: sum(v for v, sign in zip(a, y) if sign == s) for s in (-1, 1)}
+    least = min(sides.values())
+    a = [v * least / sides[int(s)] for v, s in zip(a, y)]
+    return 2 * least, max(
+        abs(sum(v * int(s) * int(x) for v, s, x in zip(a, y, column))) for column in X.T
+    ) / Fraction(255)
+
+
+@pytest.mark.parametrize("heavy", [-1, 1])
+def test_the_heavier_class_is_scaled_down_and_both_ends_are_safe_and_close(heavy):
+    rng = np.random.default_rng(5)
+    for _ in range(8):
+        X, y = rng.integers(0, 256, (40, 4)).astype(np.uint8), np.where(np.arange(40) % 2, 1.0, -1)
+        a = rng.random(40) * np.where(y == heavy, 3, 1)
+        exact_mass, exact_reach = balanced_exactly(a, X, y)
+        mass, reach = optimum._balanced(a, X, y)
+        assert exact_mass * (1 - Fraction(1, 10**12)) < Fraction(mass) <= exact_mass
+        assert exact_reach <= Fraction(reach) < exact_reach + exact_mass / 10**12
+
+
+def test_a_sum_whose_roundings_all_go_one_way_is_still_bounded():
+    y = np.where(np.arange(600) % 2, 1.0, -1.0)
+    X = np.where(y > 0, 255, 0).astype(np.uint8)[:, None]
+    for constant in np.random.default_rng(0).random(60):
+        a = np.full(600, constant)
+        mass, reach = optimum._balanced(a, X, y)
+        assert Fraction(mass) <= 600 * Fraction(constant)
+        assert Fraction(reach) >= 300 * Fraction(constant)
+
+
+def test_both_ends_of_a_margin_are_on_their_side_of_what_they_are_computed_from():
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        X, y = rng.integers(0, 256, (14, 3)).astype(np.uint8), np.where(np.arange(14) % 2, 1, -1)
+        X[:, 0] = np.where(y > 0, X[:, 0] // 2 + 128, X[:, 0] // 2)
+        found = optimum.margin(X, y)
+        w, b = [Fraction(v) for v in found.w], Fraction(found.b)
+        scores = [sum(v * int(x) for v, x in zip(w, row)) / 255 + b for row in X]
+        attained = min(int(s) * score for s, score in zip(y, scores)) / sum(map(abs, w))
+        assert 0 < Fraction(found.lower) <= attained < Fraction(found.lower) + Fraction(1, 10**12)
+        mass, reach = balanced_exactly(found.multipliers, X, y)
+        assert reach / mass <= Fraction(found.upper) < reach / mass + Fraction(1, 10**12)
+
+
+@pytest.mark.parametrize("distance", [1e-5, 1e-7, 1e-8])
+def test_the_lower_end_of_a_tiny_margin_is_attained(distance):
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        X, y = rng.random((12, 3)), np.where(np.arange(12) % 2, 1, -1)
+        X[:, 0] = 0.6 + y * distance * (1 + rng.random(12))
+        found = optimum.margin(X, y)
+        w, b = [Fraction(v) for v in found.w], Fraction(found.b)
+        scores = [sum(v * Fraction(x) for v, x in zip(w, row)) + b for row in X]
+        attained = min(int(s) * score for s, score in zip(y, scores)) / sum(map(abs, w))
+        assert 0 <= Fraction(found.lower) <= max(attained, 0)
+        assert found.lower > distance / 2
+
+
+@pytest.mark.parametrize("direction", [-1, 1])
+def test_however_far_w_goes_in_epochs_no_row_is_skipped_whose_margin_is_1_or_less(direction):
+    rng, skipped, read = np.random.default_rng(7), 0, 0
+    for _ in range(20):
+        X, y = rng.random((30, 2)), rng.choice([-1, 1], 30).astype(np.int8)
+        w, b = direction * -rng.uniform(1, 3, 2), float(rng.normal())
+        screen = Screening(X, w).screen()
+        compiled.move_anchor(screen, w)
+        compiled.update_bounds(screen, w, b, 0.25)
+        for i in range(30):
+            side = int(y[i] > 0)
+            credit = screen.row_norm[i] * screen.bounds[compiled.CREDIT, side]
+            screen.floor[i] = y[i] * (X[i] @ w) + credit
+        for _ in range(6):  # epochs, an anchor at the start of each
+            compiled.move_anchor(screen, w)
+            for _ in range(2):
+                w += direction * rng.uniform(0, 0.3) * np.array([0.6, 0.8])
+                compiled.update_bounds(screen, w, b, 0.25)
+                for i in range(30):
+                    exact = sum(Fraction(p) * Fraction(v) for p, v in zip(X[i], w)) + Fraction(b)
+                    margin = int(y[i]) * exact - Fraction(0.25)
+                    skip = compiled.can_skip(screen, y, i)
+                    assert not skip or margin > 1
+                    skipped, read = skipped + skip, read + (not skip and margin > 1)
+    assert skipped > 500 and read < 4 * skipped
