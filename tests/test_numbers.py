@@ -113,6 +113,11 @@ def test_evaluate_shows_the_errors_of_both_splits_and_the_gap(own, model, capsys
         (shown[split],) = lines_after(out, split + " ")
         assert shown[split] == [split, *expected]
     assert shown["train"][2] != shown["test"][2] and len({*shown["test"][3:]}) > 4
+    for other in ((3, 5), (5, 3)):  # the model's own labels keep their order
+        again = run(capsys, "evaluate", path, "--data-dir", own, "--digits", *other)
+        assert [line[2] for line in (lines_after(again, s)[0] for s in ("train ", "test "))] == [
+            line[2] for line in shown.values()
+        ]
     (header,) = lines_after(out, "split")
     names = [f"{ball} {e:g}" for ball in balls for e in eps]
     assert " ".join(header) == " ".join(["split", "images", "error", *names])

@@ -340,3 +340,43 @@ def test_a_classifier_is_believed_up_to_its_last_eps_and_not_a_hair_beyond(alone
             assert (proof is not None) == fine
             tried += 1
     assert tried >= 9
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"lower": 0.5}, "separates False, forbids True"),
+        ({"lower": 0.3}, None),
+        ({"upper": 0.35}, "separates True, forbids False"),
+        ({"multipliers": np.array([1.0, 0.2])}, None),  # the heavier class is lightened
+        ({"w": np.array([-2.0])}, "separates False"),
+    ],
+)
+def test_the_margin_in_the_box_lies_between_its_ends(changes, message):
+    X, y = np.array([[0], [204]], np.uint8), np.array([-1, 1])  # 0 and 0.8: the balls meet at 0.4
+    margin = {"lower": 0.4 - 1e-9, "upper": 0.4 + 1e-9, "w": np.array([2.0]), "b": -0.8}
+    margin |= {"multipliers": np.ones(2), "box": True, "basis": None} | changes
+    if message:
+        with pytest.raises(rational.ProofError, match=message):
+            rational.prove_margin(X, y, SimpleNamespace(**margin))
+    else:
+        proof = rational.prove_margin(X, y, SimpleNamespace(**margin))
+        assert proof.kind == "box-margin" and proof.value < Fraction(2, 5) < proof.eps
+        assert Fraction(margin["lower"]) - proof.value < Fraction(3, 10**11)
+
+
+def test_a_path_that_goes_back_and_forth_is_refused_for_its_order_alone(alone):
+    rng, reasons = np.random.default_rng(0), Counter()
+    X = rng.integers(0, 256, (14, 3)).astype(np.uint8)
+    y = np.where(X[:, 0] + rng.integers(-99, 99, 14) > X[:, 1], 1, -1)
+    claim = certificate.path_claim(optimum.whole_path(X, y))
+    pivots, corners = claim["pivots"], claim["corners"]
+    for (k, at), direction in product(enumerate(corners), (-1, 1)):
+        enters, leaves, _ = pivots[at]
+        there = pivots[: at + 1] + [[leaves, enters, direction], pivots[at]] + pivots[at + 1 :]
+        later = [corner + 2 for corner in corners[k + 1 :]]
+        forged = {"pivots": there, "corners": [*corners[: k + 1], at + 1, at + 2, *later]}
+        with pytest.raises(ValueError) as refused:
+            path_verifier.check(claim | forged, X, y)
+        reasons[str(refused.value).partition(":")[0]] += 1
+    assert reasons["breakpoints in falling order"] > 0, reasons
