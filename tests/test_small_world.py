@@ -373,7 +373,7 @@ def test_a_path_that_goes_back_and_forth_is_refused_for_its_order_alone(alone):
     pivots, corners = claim["pivots"], claim["corners"]
     for (k, at), direction in product(enumerate(corners), (-1, 1)):
         enters, leaves, _ = pivots[at]
-        there = pivots[: at + 1] + [[leaves, enters, direction], pivots[at]] + pivots[at + 1 :]
+        there = [*pivots[: at + 1], [leaves, enters, direction], pivots[at], *pivots[at + 1 :]]
         later = [corner + 2 for corner in corners[k + 1 :]]
         forged = {"pivots": there, "corners": [*corners[: k + 1], at + 1, at + 2, *later]}
         with pytest.raises(ValueError) as refused:
