@@ -529,7 +529,9 @@ def test_the_command_lists_grades_hints_and_compares(solved, tmp_path, capsys, m
     assert cli.main(["learn", "check", "1", "3", "--out", str(solved)]) == 0
     out = capsys.readouterr().out
     assert "1 The hinge and its subgradient: right" in out and "2 of 2 right" in out
-    assert "yours\n  | def hinge(margin):" in out and "numlin's\n  | def hinge(margin: Array)" in out
+    assert (
+        "yours\n  | def hinge(margin):" in out and "numlin's\n  | def hinge(margin: Array)" in out
+    )
     assert "Results are identical" in out and "files written" not in out
     assert f"edit {solved}/e04_robust_hinge.py, then numlin learn check 4 --out {solved} (" in out
     hints = [learn.hints(name) for name in learn.names()]
