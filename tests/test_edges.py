@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numlin import kernels, optimum
+from numlin import kernels, optimum, sgd
 from numlin.attacks import attack, radii, robust_accuracy
 from numlin.balls import BALLS
 from numlin.kernels import compiled
@@ -248,3 +248,21 @@ def test_however_far_w_goes_in_epochs_no_row_is_skipped_whose_margin_is_1_or_les
                     assert not skip or margin > 1
                     skipped, read = skipped + skip, read + (not skip and margin > 1)
     assert skipped > 500 and read < 4 * skipped
+
+
+@pytest.mark.parametrize("pixel, plan", [
+    (1, {"learning_rate": 1e39, "dtype": "float32"}),  # w beyond all float32, b a float64
+    (0, {"learning_rate": 1.7e308, "dtype": "float64", "reduction": "sum"}),  # w = 0, b infinite
+], ids=["w", "b"])  # fmt: skip
+def test_weights_or_a_bias_that_are_lost_in_the_last_step_are_told(pixel, plan):
+    X = np.array([[pixel], [0], [pixel], [pixel]], float)
+    plan = Training(start="zero", n_epochs=1, batch_size=4, engine="numpy", **plan)
+    with pytest.raises(DivergenceError, match=r"in epoch 1 of 1.*\(mean loss 1\)"):
+        fit(X, [1, -1, 1, 1], plan)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_blocks_are_read_ahead_up_to_so_many_bytes(dtype):
+    X = np.zeros((2, 16), dtype)
+    most = sgd.READ_AHEAD // (16 * X.itemsize)
+    assert sgd.reads_ahead(X, most) and not sgd.reads_ahead(X, most + 1)
