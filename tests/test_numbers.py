@@ -468,6 +468,9 @@ def test_the_check_notices_a_millionth_and_the_bias(own, monkeypatch, spoil, n_w
     monkeypatch.setattr(gradients, "_gradient", lambda *setting: spoil(*true(*setting)))
     rows = gradients.check_all(X[:20] / 255, y[:20], n_coordinates=4, n_directions=1)
     assert len(gradients.failed(rows)) == n_wrong
+    for row in rows:  # 16 weights, and the bias as one past the last
+        probed = [probe.name for probe in row.report.probes]
+        assert len({*probed}) == 5 and "x[16]" in probed
     assert {(row.rtol, row.loss == "hinge" and "l2" not in row.ball) for row in rows} == {
         (1e-9, True), (1e-7, False)
     }  # fmt: skip
