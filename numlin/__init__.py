@@ -46,11 +46,13 @@ __all__ = [
 ]
 
 
-def __getattr__(name):
-    if name not in _HOMES:
-        raise AttributeError(f"module 'numlin' has no attribute {name!r}")
-    return getattr(import_module(f"numlin.{_HOMES[name]}"), name)
+if not TYPE_CHECKING:  # which would take any name for one of numlin's
+
+    def __getattr__(name):
+        if name not in _HOMES:
+            raise AttributeError(f"module 'numlin' has no attribute {name!r}")
+        return getattr(import_module(f"numlin.{_HOMES[name]}"), name)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted(__all__)

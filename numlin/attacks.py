@@ -12,12 +12,14 @@ perturbed image is clip(x + delta*, 0, 1), again exactly.
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from numlin import kernels
 from numlin.balls import Ball, as_ball
 from numlin.objective import is_error, score
 from numlin.support.arguments import (
     Array,
+    Radii,
     check_choice,
     check_classifier,
     check_eps,
@@ -30,11 +32,12 @@ from numlin.support.arguments import (
 class Attack(NamedTuple):
     """Perturbed inputs (n_samples, n_features) and which of them are errors (n_samples,)."""
 
-    X_adv: np.ndarray
-    success: np.ndarray
+    X_adv: Array
+    success: Array
 
 
-def attack(w: Array, b: float, X: Array, y: Array, eps: float, ball: Ball | str = "linf") -> Attack:
+def attack(w: ArrayLike, b: float, X: ArrayLike, y: ArrayLike, eps: Radii,
+           ball: Ball | str = "linf") -> Attack:  # fmt: skip
     """Worst perturbed inputs of strength `eps` in a ball.
 
     Parameters
@@ -70,9 +73,8 @@ def attack(w: Array, b: float, X: Array, y: Array, eps: float, ball: Ball | str 
     return _attack(w, b, X, y, check_eps(eps, len(y)), as_ball(ball))
 
 
-def radii(
-    w: Array, b: float, X: Array, y: Array, ball: Ball | str = "linf", engine: str = "numba"
-) -> Array:
+def radii(w: ArrayLike, b: float, X: ArrayLike, y: ArrayLike,
+          ball: Ball | str = "linf", engine: str = "numba") -> Array:  # fmt: skip
     """Exact distance of every sample to the decision boundary, (n_samples,).
 
     The smallest eps at which the worst perturbation of `ball` makes sample i an error: 0 if it
@@ -90,13 +92,11 @@ def radii(
     minimal_perturbation : the perturbation of that size.
     """
     check_choice("engine", engine, kernels.ENGINES)
-    w, b, X, y = _checked(w, b, X, y)
-    return _radii(w, b, X, y, as_ball(ball), engine)
+    return _radii(*_checked(w, b, X, y), as_ball(ball), engine)
 
 
-def minimal_perturbation(
-    w: Array, b: float, X: Array, y: Array, ball: Ball | str = "linf"
-) -> tuple[Array, Array]:
+def minimal_perturbation(w: ArrayLike, b: float, X: ArrayLike, y: ArrayLike,
+                         ball: Ball | str = "linf") -> tuple[Array, Array]:  # fmt: skip
     """The smallest perturbation that brings each sample to the boundary, and its size.
 
     Arguments as in `radii`: `X` is (n_samples, n_features).
@@ -114,7 +114,7 @@ def minimal_perturbation(
     return ball.delta(w, X, y, np.where(np.isinf(radius), 0, radius)), radius
 
 
-def robust_accuracy(radius: Array, eps: float) -> Array | float:
+def robust_accuracy(radius: ArrayLike, eps: Radii) -> Array | float:
     """Share of samples that no perturbation of size eps turns into an error.
 
     Parameters
@@ -169,7 +169,7 @@ def _attack(w, b, X, y, eps, ball):
         return Attack(X_adv, is_error(y * score(w, b, X_adv)))
 
 
-def _checked(w, b, X, y):
+def _checked(w, b, X, y) -> tuple[Array, float, Array, Array]:
     """The arguments of an attack, known to be good: X (n_samples, n_features) as pixels."""
     w, b = check_classifier(w, b)
     X = check_inputs(X, len(w))

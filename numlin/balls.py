@@ -32,7 +32,6 @@ References: Danskin, The Theory of Max-Min, 1967; Boyd and Vandenberghe, Convex 
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -146,7 +145,7 @@ class Ball:
         v[j] = np.sign(w[j])
         return v
 
-    def drop(self, w: Array, X: Array, y: Array, eps: float | Array) -> Any:
+    def drop(self, w: Array, X: Array, y: Array, eps: float | Array) -> float | Array:
         """Largest fall of each margin: max over the ball of -y w.delta.
 
         Parameters
@@ -181,7 +180,7 @@ class Ball:
             return -y * radius * self.dual_vector(w)
         return -y * np.sign(w) * self._moves(w, self._room(w, X, y[:, 0]), eps)
 
-    def drop_subgradient(self, w: Array, X: Array, y: Array, eps: float, c: Array) -> Array:
+    def drop_subgradient(self, w: Array, X: Array, y: Array, eps: float | Array, c: Array) -> Array:
         """sum_i c_i g_i, where g_i = -y_i delta*_i is a subgradient in w of the i-th drop.
 
         Parameters
@@ -204,9 +203,8 @@ class Ball:
             return np.sum(c * eps) * self.dual_vector(w)
         return -(c * y) @ self.delta(w, X, y, eps)
 
-    def radius(
-        self, w: Array, X: Array, y: Array, margin: Array, water_level: Callable = water_level
-    ) -> Array:
+    def radius(self, w: Array, X: Array, y: Array, margin: Array,
+               water_level: Callable[..., Array] = water_level) -> Array:  # fmt: skip
         """Smallest eps whose drop reaches the margin: the distance to the decision boundary.
 
         Parameters

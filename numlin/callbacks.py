@@ -5,15 +5,21 @@ callback defines it; otherwise a whole epoch is one kernel call and nothing is c
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from numlin.balls import BALLS
 from numlin.losses import LOSSES
 from numlin.objective import is_error, score
-from numlin.support.arguments import check_inputs, check_signs, pixels
+from numlin.support.arguments import Array, check_inputs, check_signs, pixels
+
+if TYPE_CHECKING:
+    from numlin.sgd import Training
+
+NOTHING = np.empty(0, int)  # where no batch was yet
 
 
 @dataclass
@@ -49,17 +55,17 @@ class State:
         Averages over the samples of the epoch so far, each seen before its own step.
     """
 
-    training: Any
+    training: "Training"
     epoch: int = 0
     batch: int = 0
     learning_rate: float = 0.0
-    w: Any = None
+    w: Array = field(default_factory=NOTHING.copy)
     b: float = 0.0
-    rows: Any = None
-    labels: Any = None
-    scores: Any = None
+    rows: Array = field(default_factory=NOTHING.copy)
+    labels: Array = field(default_factory=NOTHING.copy)
+    scores: Array = field(default_factory=NOTHING.copy)
     batch_loss: float = 0.0
-    grad_w: Any = None
+    grad_w: Array = field(default_factory=NOTHING.copy)
     grad_b: float = 0.0
     epoch_loss: float = 0.0
     epoch_error: float = 0.0
@@ -68,7 +74,7 @@ class State:
 class Callback:
     """Base of all callbacks; override what is needed."""
 
-    on_batch: Callable[[Any], None] | None = None
+    on_batch: Callable[[State], None] | None = None
 
     def on_epoch(self, state: State) -> None:
         """Called after every epoch."""
@@ -77,7 +83,7 @@ class Callback:
 class LossLogger(Callback):
     """Print one line an epoch: running loss and error."""
 
-    def __init__(self, write=print):
+    def __init__(self, write: Callable[[str], object] = print) -> None:
         self.write = write
 
     def on_epoch(self, state: State) -> None:
@@ -103,13 +109,14 @@ class EpochMetrics(Callback):
         the unperturbed samples, one number an epoch.
     """
 
-    def __init__(self, **sets):
+    def __init__(self, **sets: tuple[ArrayLike, ArrayLike]) -> None:
         self.sets = {}
         for name, (X, y) in sets.items():
             X = check_inputs(X, name=name)
             X = X if X.dtype.kind == "f" else pixels(X, np.float64)
             self.sets[name] = X, check_signs(y, len(X), both=False)
-        self.history = {f"{name}_{what}": [] for name in sets for what in ("loss", "error")}
+        both = (f"{name}_{what}" for name in sets for what in ("loss", "error"))
+        self.history: dict[str, list[float]] = {key: [] for key in both}
 
     def on_epoch(self, state: State) -> None:
         """Evaluate w and b on each set."""
@@ -131,8 +138,9 @@ class BatchMetrics(Callback):
         One number a batch, over all epochs.
     """
 
-    def __init__(self):
-        self.loss, self.accuracy = [], []
+    def __init__(self) -> None:
+        self.loss: list[float] = []
+        self.accuracy: list[float] = []
 
     def on_batch(self, state: State) -> None:
         """Append the batch's two numbers."""
@@ -149,8 +157,9 @@ class GradientCollector(Callback):
     grad_b : list of float
     """
 
-    def __init__(self):
-        self.grad_w, self.grad_b = [], []
+    def __init__(self) -> None:
+        self.grad_w: list[Array] = []
+        self.grad_b: list[float] = []
 
     def on_batch(self, state: State) -> None:
         """Keep a copy."""
@@ -167,8 +176,9 @@ class WeightSnapshots(Callback):
     b : list of float
     """
 
-    def __init__(self):
-        self.w, self.b = [], []
+    def __init__(self) -> None:
+        self.w: list[Array] = []
+        self.b: list[float] = []
 
     def on_epoch(self, state: State) -> None:
         """Keep a copy."""

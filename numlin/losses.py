@@ -84,10 +84,10 @@ class Loss(NamedTuple):
     """
 
     name: str
-    value: Callable
-    derivative: Callable
-    curvature: Callable
-    kinks: tuple = ()
+    value: Callable[[Array], Array]
+    derivative: Callable[[Array], Array]
+    curvature: Callable[[Array], Array]
+    kinks: tuple[float, ...] = ()
     flat: bool = False
 
 

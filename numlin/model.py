@@ -5,19 +5,19 @@ import json
 import math
 import warnings
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
-from os import PathLike
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 import numlin
 from numlin import sgd
 from numlin.callbacks import Callback
 from numlin.objective import is_error, score
 from numlin.support.arguments import Array, check_classes, check_finite, check_inputs, pixels
-from numlin.support.files import read_whole, replacing
+from numlin.support.files import FilePath, read_whole, replacing
 
 FORMAT = "numlin linear classifier 1"
 LARGEST = 2**28  # bytes of a model file
@@ -52,9 +52,8 @@ class LinearClassifier(sgd.Training):
     # A model is itself, as estimators are: not every model of the same parameters.
     __eq__, __hash__ = object.__eq__, object.__hash__
 
-    def fit(
-        self, X: Array, y: Array, callbacks: Iterable[Callback] = (), trained_on: dict | None = None
-    ) -> Self:
+    def fit(self, X: ArrayLike, y: ArrayLike, callbacks: Iterable[Callback] = (),
+            trained_on: dict | None = None) -> Self:  # fmt: skip
         """Train on `X` (n_samples, n_features) and labels `y` (n_samples,) of any two values.
 
         `X` is an array or a table of numbers; only uint8 counts as x / 255, all else as it is, and
@@ -66,8 +65,7 @@ class LinearClassifier(sgd.Training):
         if self.eps and X.dtype != np.uint8 and not (X.min() >= 0 and X.max() <= 1):
             text = "X leaves [0, 1]: eps is in the units of X, whatever they are"
             warnings.warn(text, stacklevel=2)
-        if hasattr(self, "feature_names_in_"):
-            del self.feature_names_in_  # type: ignore[has-type]
+        vars(self).pop("feature_names_in_", None)
         if names is not None:
             self.feature_names_in_ = names
         self.classes_, self.coef_ = classes, result.w[None, :]
@@ -77,14 +75,8 @@ class LinearClassifier(sgd.Training):
         return self
 
     @classmethod
-    def from_weights(
-        cls,
-        w: Array,
-        b: float,
-        classes: Sequence = (-1, 1),
-        trained_on: dict | None = None,
-        **params,
-    ) -> Self:
+    def from_weights(cls, w: ArrayLike, b: float, classes: ArrayLike = (-1, 1),
+                     trained_on: dict | None = None, **params: Any) -> Self:  # fmt: skip
         """A fitted model from `w` (n_features,) and `b` that were found in another way."""
         model = cls(**params)
         model.coef_, model.intercept_ = np.array([w]), np.array([b])
@@ -121,7 +113,7 @@ class LinearClassifier(sgd.Training):
             input_tags=InputTags(),
         )
 
-    def decision_function(self, X: Array) -> Array:
+    def decision_function(self, X: ArrayLike) -> Array:
         """Scores w.x + b of `X` (n_samples, n_features); uint8 pixels count as x / 255."""
         w = self.w
         names, own = _column_names(X), getattr(self, "feature_names_in_", None)
@@ -131,12 +123,12 @@ class LinearClassifier(sgd.Training):
         X = check_inputs(X, len(w))
         return score(w, self.b, pixels(X, np.float64))
 
-    def predict(self, X: Array) -> Array:
+    def predict(self, X: ArrayLike) -> Array:
         """The class of each row of `X` (n_samples, n_features); the first where the score is 0."""
         scores = self.decision_function(X)
         return self.classes_[(scores > 0).astype(int)]
 
-    def score(self, X: Array, y: Array) -> float:
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
         """Accuracy on `X` (n_samples, n_features) and labels `y`; a score of 0 is an error."""
         scores, y = self.decision_function(X), np.asarray(y)
         y = np.array(y.tolist()) if y.dtype.kind in "OT" else y  # objects: strings or numbers
@@ -148,11 +140,11 @@ class LinearClassifier(sgd.Training):
         signs = np.where(y == self.classes_[1], 1, -1)
         return 1 - float(np.mean(is_error(signs * scores)))
 
-    def get_params(self, deep: bool = True) -> dict:
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
         """The training parameters as a dict."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
-    def set_params(self, **params) -> Self:
+    def set_params(self, **params: Any) -> Self:
         """Change training parameters; returns self."""
         known = self.get_params()
         for name, value in params.items():
@@ -161,7 +153,7 @@ class LinearClassifier(sgd.Training):
             setattr(self, name, value)
         return self
 
-    def save(self, path: str | PathLike) -> None:
+    def save(self, path: FilePath) -> None:
         """Write the model to `path` as .npz without pickle; whole or not at all."""
         about = {
             "format": FORMAT,
@@ -177,7 +169,7 @@ class LinearClassifier(sgd.Training):
             np.savez(file, about=text, **arrays)
 
     @classmethod
-    def load(cls, path: str | PathLike) -> Self:
+    def load(cls, path: FilePath) -> Self:
         """Read a model that `save` wrote; ValueError names the file and what is wrong with it."""
         content = read_whole(path, LARGEST)
         try:

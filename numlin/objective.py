@@ -39,9 +39,8 @@ def score(w: Array, b: float, X: Array) -> Array:
     return X @ w + b
 
 
-def robust_margin(
-    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, ball: Ball = LINF
-) -> Array:
+def robust_margin(w: Array, b: float, X: Array, y: Array, eps: float = 0.0,
+                  ball: Ball = LINF) -> Array:  # fmt: skip
     """Smallest margin within the ball: m_i = y_i (w.x_i + b) - drop_i(w).
 
     Parameters
@@ -71,9 +70,8 @@ def is_error(margin: Array) -> Array:
     return ~(margin > 0)
 
 
-def objective(
-    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, loss: Loss = HINGE, ball: Ball = LINF
-) -> float:
+def objective(w: Array, b: float, X: Array, y: Array, eps: float = 0.0,
+              loss: Loss = HINGE, ball: Ball = LINF) -> float:  # fmt: skip
     """Mean robust loss F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
 
     Parameters
@@ -94,9 +92,8 @@ def objective(
     return loss.value(robust_margin(w, b, X, y, eps, ball)).mean()
 
 
-def subgradient(
-    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, loss: Loss = HINGE, ball: Ball = LINF
-) -> tuple[Array, float]:
+def subgradient(w: Array, b: float, X: Array, y: Array, eps: float = 0.0,
+                loss: Loss = HINGE, ball: Ball = LINF) -> tuple[Array, float]:  # fmt: skip
     """A subgradient of `objective` in w and b; arguments as there.
 
     With c_i = loss'(m_i) / n,
@@ -124,17 +121,9 @@ def subgradient(
     return grad_w, (c * y).sum()
 
 
-def hessian_product(
-    v_w: Array,
-    v_b: float,
-    w: Array,
-    b: float,
-    X: Array,
-    y: Array,
-    eps: float = 0.0,
-    loss: Loss = HINGE,
-    ball: Ball = LINF,
-) -> tuple[Array, float]:
+def hessian_product(v_w: Array, v_b: float, w: Array, b: float, X: Array, y: Array,
+                    eps: float = 0.0, loss: Loss = HINGE,
+                    ball: Ball = LINF) -> tuple[Array, float]:  # fmt: skip
     """The Hessian of `objective` in (w, b), where it has one, times (v_w, v_b); else as there.
 
     With x_i + delta_i the worst input and dm_i = y_i ((x_i + delta_i).v_w + v_b),
@@ -169,9 +158,8 @@ def hessian_product(
     return product_w, change.sum()
 
 
-def kinks(
-    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, loss: Loss = HINGE, ball: Ball = LINF
-) -> dict[str, Array]:
+def kinks(w: Array, b: float, X: Array, y: Array, eps: float = 0.0,
+          loss: Loss = HINGE, ball: Ball = LINF) -> dict[str, Array]:  # fmt: skip
     """Quantities whose sign changes are the kinks of `objective`, for `numlin.gradcheck`.
 
     Arguments as in `objective`: `X` is (n_samples, n_features), `w` (n_features,).
@@ -195,8 +183,7 @@ def kinks(
     return found
 
 
-def error_rate(
-    w: Array, b: float, X: Array, y: Array, eps: float = 0.0, ball: Ball = LINF
-) -> float:
+def error_rate(w: Array, b: float, X: Array, y: Array, eps: float = 0.0,
+               ball: Ball = LINF) -> float:  # fmt: skip
     """Share of samples with an error in the ball, `is_error`; arguments as in `robust_margin`."""
     return float(np.mean(is_error(robust_margin(w, b, X, y, eps, ball))))

@@ -9,9 +9,10 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from numlin import kernels
 from numlin.balls import BALLS
@@ -141,9 +142,8 @@ class DivergenceError(ArithmeticError):
     """Training left the finite numbers."""
 
 
-def fit(
-    X: Array, y: Array, training: Training | None = None, callbacks: Iterable[Callback] = ()
-) -> Fit:
+def fit(X: ArrayLike, y: ArrayLike, training: Training | None = None,
+        callbacks: Iterable[Callback] = ()) -> Fit:  # fmt: skip
     """Minimise the mean robust loss of `numlin.objective` by mini-batch (sub)gradient steps.
 
         w <- w - learning_rate_t * grad_w,    b <- b - learning_rate_t * grad_b
@@ -176,7 +176,8 @@ def fit(
     return _fit(X, check_signs(y, len(X)), training, list(callbacks))
 
 
-def fit_many(jobs: Iterable[tuple], n_threads: int | None = None) -> list[Fit]:
+def fit_many(jobs: Iterable[tuple[ArrayLike, ArrayLike, Training | None]],
+             n_threads: int | None = None) -> list[Fit]:  # fmt: skip
     """Train many models side by side, one a thread, on data that they share.
 
     Parameters
@@ -205,17 +206,17 @@ def fit_many(jobs: Iterable[tuple], n_threads: int | None = None) -> list[Fit]:
     """
     if n_threads is not None:
         check_number("n_threads", n_threads, low=1, integer=True)
-    jobs = [(X, y, training or Training()) for X, y, training in jobs]
-    for _, _, training in jobs:
+    runs = [(X, y, training or Training()) for X, y, training in jobs]
+    for _, _, training in runs:
         training.validate()
-    distinct = {id(X): X for X, _, _ in jobs}
+    distinct = {id(X): X for X, _, _ in runs}
     checked = {key: check_inputs(X) for key, X in distinct.items()}
     stored = {
-        (id(X), training.dtype): _storage(checked[id(X)], training.dtype) for X, _, training in jobs
+        (id(X), training.dtype): _storage(checked[id(X)], training.dtype) for X, _, training in runs
     }
     with (
         ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
-        Progress("training", len(jobs)) as progress,
+        Progress("training", len(runs)) as progress,
     ):
 
         def run(X, y, training):
@@ -223,7 +224,7 @@ def fit_many(jobs: Iterable[tuple], n_threads: int | None = None) -> list[Fit]:
             progress.advance()
             return result
 
-        running = [pool.submit(run, *job) for job in jobs]
+        running = [pool.submit(run, *job) for job in runs]
         try:
             return [future.result() for future in running]
         except BaseException:
@@ -231,9 +232,8 @@ def fit_many(jobs: Iterable[tuple], n_threads: int | None = None) -> list[Fit]:
             raise
 
 
-def epoch_order(
-    n_samples: int, shuffle_block: int | None, rng: np.random.Generator
-) -> tuple[Array, Any]:
+def epoch_order(n_samples: int, shuffle_block: int,
+                rng: np.random.Generator) -> tuple[Array, Array]:  # fmt: skip
     """The order of one epoch, every sample once, and what to read ahead in it.
 
     Parameters

@@ -14,10 +14,9 @@ import shlex
 import sys
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from contextlib import suppress
 from dataclasses import dataclass
-from os import PathLike
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +25,7 @@ from numpy.typing import DTypeLike
 from numlin.data import idx, mirrors, strokes
 from numlin.support import arguments, files
 from numlin.support.arguments import Array
+from numlin.support.files import FilePath
 
 ROLES = {
     "train-images": "train-images-idx3-ubyte",
@@ -38,7 +38,7 @@ TITLES = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST", "kmnist": "KMNIST"
 """The published sets by their names."""
 
 
-def _checksums(text):
+def _checksums(text: str) -> dict[str, tuple[int, str]]:
     rows = map(str.split, text.splitlines())
     return {name: (int(n_bytes), sha256) for sha256, n_bytes, name in rows}
 
@@ -114,17 +114,17 @@ class Source:
     """
 
     name: str
-    paths: dict
-    sha256: dict
-    shape: tuple = (28, 28)
+    paths: dict[str, Path]
+    sha256: dict[str, str]
+    shape: tuple[int, int] = (28, 28)
 
 
-def title(name):
+def title(name: str) -> str:
     """What the data set of that name is called in front of a result."""
     return "SYNTHETIC DIGITS (not MNIST)" if name == "synthetic" else TITLES.get(name, name)
 
 
-def find(data: str = "auto", data_dir: str | PathLike | None = None) -> Source:
+def find(data: str = "auto", data_dir: FilePath | None = None) -> Source:
     """Find, or else download or draw, the four files of a data set, and verify them.
 
     Parameters
@@ -177,7 +177,7 @@ def load(
     split: str = "train",
     digits: Sequence[int] = (0, 1),
     dtype: DTypeLike = np.float32,
-    source: Source | str | None = None,
+    source: Source | FilePath | None = None,
 ) -> tuple[Array, Array]:
     """Load two classes of a split, in the order of the file.
 
@@ -219,7 +219,7 @@ def load(
         raise ValueError(f"digits: found {digits}, expected two different labels")
     if not isinstance(source, Source):
         named = source is None or source in (*TITLES, "synthetic")
-        source = find(source or "auto") if named else find("auto", source)
+        source = find(str(source or "auto")) if named else find("auto", source)
 
     images, labels = (idx.read(source.paths[f"{split}-{what}"]) for what in ("images", "labels"))
     _check_pair(images, labels, *(source.paths[f"{split}-{what}"] for what in ("images", "labels")))
@@ -234,7 +234,7 @@ def load(
     return X if dtype == np.uint8 else arguments.pixels(X, dtype), y
 
 
-def two_classes(source):
+def two_classes(source: Source) -> tuple[int, int]:
     """The labels to tell apart where none are named: 0 and 1, or the only two that there are."""
     path = source.paths["train-labels"]
     labels = np.unique(idx.read(path)).tolist()
@@ -245,7 +245,7 @@ def two_classes(source):
     return tuple(labels)
 
 
-def describe(source, digits, y_train, y_test):
+def describe(source: Source, digits: Sequence[int], y_train: Sized, y_test: Sized) -> dict:
     """What was loaded, ready for JSON; y_train (n_train,), y_test (n_test,)."""
     return {
         "name": source.name,
@@ -257,21 +257,21 @@ def describe(source, digits, y_train, y_test):
     }
 
 
-def data_folder(data_dir=None, name="mnist"):
+def data_folder(data_dir: FilePath | None = None, name: str = "mnist") -> Path:
     """Where a set belongs: `data_dir`, else $NUMLIN_DATA, else the user's cache."""
     if data_dir is None:
         data_dir = os.environ.get("NUMLIN_DATA") or _cache() / name
     return arguments.check_path(data_dir)
 
 
-def status(folder, name="mnist"):
+def status(folder: FilePath, name: str = "mnist") -> list[File]:
     """Look at a set's four files, packed or unpacked, in a folder: a list of File, by `ROLES`."""
     if Path(folder).is_file():
         raise DatasetError(f"{folder}: found a file, expected a folder of {TITLES[name]}'s files")
     return [_examine(role, Path(folder, file), name) for role, file in ROLES.items()]
 
 
-def download(folder, name="mnist"):
+def download(folder: FilePath, name: str = "mnist") -> list[File]:
     """Fetch what a folder lacks of a set's four files from its mirrors; return its `status`.
 
     Raises
@@ -286,15 +286,15 @@ def download(folder, name="mnist"):
     found = status(folder, name)
     missing = [file.path for file in found if file.problem == MISSING]
     _refuse([file for file in found if file.problem != MISSING], name)
-    order = {"fashion-mnist": mirrors.FASHION_MNIST, "kmnist": mirrors.KMNIST}
-    order = order.get(name, mirrors.MIRRORS)
+    own = {"fashion-mnist": mirrors.FASHION_MNIST, "kmnist": mirrors.KMNIST}
+    order = list(own.get(name, mirrors.MIRRORS))
     for path in missing:
         served = mirrors.fetch(path.name, path, *_published()[name][path.name], mirrors=order)
         order = sorted(order, key=lambda mirror: mirror != served)
     return status(folder, name) if missing else found
 
 
-def _published():
+def _published() -> dict[str, dict[str, tuple[int, str]]]:
     return {"mnist": MNIST, "fashion-mnist": FASHION_MNIST, "kmnist": KMNIST}
 
 
@@ -389,7 +389,7 @@ def _source(paths, called):
     return Source(name, paths, sha256, shape if len(shape) == 2 else image_shape(np.prod(shape)))
 
 
-def image_shape(n_features):
+def image_shape(n_features: int) -> tuple[int, int]:
     """(height, width) to show so many pixels of unknown shape in: as near a square as it gets."""
     n_features = int(n_features)
     high = next(h for h in range(int(n_features**0.5), 0, -1) if n_features % h == 0)

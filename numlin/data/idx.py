@@ -24,15 +24,15 @@ import stat
 import struct
 import sys
 import zlib
-from os import PathLike
-from typing import Any
+from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from numlin.support.arguments import Array
-from numlin.support.files import replacing
+from numlin.support.files import FilePath, replacing
 
-DTYPES = {
+DTYPES: dict[int, np.dtype] = {
     0x08: np.dtype(">u1"),
     0x09: np.dtype(">i1"),
     0x0B: np.dtype(">i2"),
@@ -51,7 +51,7 @@ CHUNK = 2**16  # bytes read or inflated at a time
 class IdxError(ValueError):
     """A file is not the IDX file it should be: `file`, `field`, `found` and `expected` say how."""
 
-    def __init__(self, file, field, found, expected):
+    def __init__(self, file: str, field: str, found: object, expected: str) -> None:
         super().__init__(file, field, found, expected)
         self.file, self.field, self.found, self.expected = file, field, found, expected
 
@@ -59,7 +59,7 @@ class IdxError(ValueError):
         return f"{self.file}: {self.field}: found {self.found}, expected {self.expected}"
 
 
-def read(source: Any) -> Array:
+def read(source: FilePath | BinaryIO) -> Array:
     """Read an IDX file, plain or gzip (told by its first two bytes, not by its name).
 
     Memory grows with the bytes that arrive, never with the bytes that the header promises, and
@@ -92,14 +92,14 @@ def read(source: Any) -> Array:
         return _read_stream(stream, name, on_disk=True)
 
 
-def shape(path: str | PathLike) -> tuple:
+def shape(path: FilePath) -> tuple[int, ...]:
     """The shape that the header of an IDX file, plain or packed, states; IdxError as in `read`."""
     name = os.fsdecode(path)
     with open(path, "rb") as stream:
         return _start(name, stream)[1]
 
 
-def write(path, array, compress=False):
+def write(path: FilePath, array: ArrayLike, compress: bool = False) -> None:
     """Write an array as an IDX file, whole or not at all.
 
     The same array gives the same bytes, packed or not: the gzip header holds no name and no time.
@@ -130,21 +130,21 @@ def write(path, array, compress=False):
         if compress:
             with gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
                 packed.write(header)
-                packed.write(items)
+                packed.write(items.data)
         else:
             stream.write(header)
-            stream.write(items)
+            stream.write(items.data)
 
 
-def sha256(array):
+def sha256(array: Array) -> str:
     """Hex digest of the plain file that `write` would make of `array`, of any shape."""
     items = np.asarray(array, array.dtype.newbyteorder(">"), order="C")
     digest = hashlib.sha256(_header(array))
-    digest.update(items)
+    digest.update(items.data)
     return digest.hexdigest()
 
 
-def memmap(path: str | PathLike) -> Array:
+def memmap(path: FilePath) -> np.memmap:
     """Map an uncompressed IDX file into memory, read-only; pages load when they are touched.
 
     The items stay as the file has them, so int16, int32, float32 and float64 are big-endian:

@@ -45,11 +45,12 @@ other losses, whose dual objective is curved: `numlin.optimum.smooth`.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from numlin.balls import LINF, LINF_BOX, Ball, as_ball
 from numlin.losses import HINGE, Loss
@@ -140,16 +141,9 @@ class Margin:
     box: bool = False
 
 
-def minimise(
-    X: Array,
-    y: Array,
-    eps: float,
-    start: Optimum | None = None,
-    budget: int = BUDGET,
-    loss: Loss = HINGE,
-    ball: Ball | str = LINF,
-    corner: bool = False,
-) -> Optimum:
+def minimise(X: ArrayLike, y: ArrayLike, eps: float, start: Optimum | None = None,
+             budget: int = BUDGET, loss: Loss = HINGE, ball: Ball | str = LINF,
+             corner: bool = False) -> Optimum:  # fmt: skip
     """Global minimum of F(w, b) = 1/n sum_i loss(y_i (w.x_i + b) - drop_i(w)).
 
     The drop is what the l-inf ball can take from a margin: eps ||w||_1, or less in the pixel box.
@@ -316,7 +310,7 @@ def lower_bound(a: Array, inner: Array, X: Array, y: Array, eps: float, box: boo
     return ((1 - share) * mass + share * inner_mass) * (1 - 8 * ROUNDING)
 
 
-def margin(X: Array, y: Array, ball: Ball | str = LINF) -> Margin:
+def margin(X: ArrayLike, y: ArrayLike, ball: Ball | str = LINF) -> Margin:
     """The l-inf margin eps* = max over w, b of min_i y_i (w.x_i + b) / ||w||_1, as a `Margin`.
 
     In the `ball` "linf-box" the largest eps at which all images can be separated when attacked
@@ -360,9 +354,8 @@ def _boxed_margin(X, y):
     return Margin(*found, box=True)
 
 
-def path(
-    X: Array, y: Array, grid: Iterable[float], loss: Loss = HINGE, ball: Ball | str = LINF
-) -> list[Optimum]:
+def path(X: ArrayLike, y: ArrayLike, grid: Collection[float], loss: Loss = HINGE,
+         ball: Ball | str = LINF) -> list[Optimum]:  # fmt: skip
     """The `Optimum` at every radius of `grid`, in its order, solved from large to small radii.
 
     X is (n_samples, n_features), y (n_samples,); loss and ball as in `minimise`. Each
@@ -379,9 +372,8 @@ def path(
     return [found[eps] for eps in grid]
 
 
-def whole_path(
-    X: Array, y: Array, low: float = 0.0, high: float = 1.0, grid: Iterable[float] = ()
-) -> Path:
+def whole_path(X: ArrayLike, y: ArrayLike, low: float = 0.0, high: float = 1.0,
+               grid: Iterable[float] = ()) -> Path:  # fmt: skip
     """Every optimum for `low` <= eps <= `high`, as a `Path`; see `numlin.optimum.walk`.
 
     X is (n_samples, n_features), y (n_samples,), with pixels of order 1 if they are not uint8. For
@@ -412,9 +404,8 @@ def whole_path(
     return Path(segments, low, high, walk, bounds)
 
 
-def bound_within(
-    X: Array, y: Array, eps: float, norm: float, seconds: float
-) -> tuple[float, float]:
+def bound_within(X: ArrayLike, y: ArrayLike, eps: float, norm: float,
+                 seconds: float) -> tuple[float, float]:  # fmt: skip
     """A lower bound of F in about so many seconds, and the largest ||w||_1 for which it holds.
 
     The latter is infinite unless the path from larger eps, on which eps is sought, took too long.
@@ -469,7 +460,7 @@ def _is_box(ball, X):
     return ball.bounds is not None
 
 
-def _checked(X, y):
+def _checked(X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
     """X (n_samples, n_features) as an array and y (n_samples,) in float64, or a ValueError."""
     X = arguments.check_inputs(X)
     X = np.ascontiguousarray(X, np.uint8 if X.dtype == np.uint8 else float)

@@ -99,20 +99,20 @@ class Segment:
     pivot: int
 
     @property
-    def vector(self):
+    def vector(self) -> np.ndarray:
         """v (n_features,)."""
         return self.classifier(0.0)[0]
 
     @property
-    def n_pixels(self):
+    def n_pixels(self) -> int:
         """Number of nonzero weights."""
         return int(np.count_nonzero(self.vector))
 
-    def value(self, eps):
+    def value(self, eps: float) -> float:
         """F* at an eps of the segment."""
         return self.hinge / (1 - eps * self.l1) if self.hinge else 0.0
 
-    def classifier(self, eps):
+    def classifier(self, eps: float) -> tuple[np.ndarray, float]:
         """w (n_features,) and b that attain it."""
         v = np.zeros(self.n_features + 1)
         v[self.coordinates] = self.values / (1 - eps * self.l1)
@@ -293,19 +293,19 @@ class Path:
     certified lower bound of F* for some eps.
     """
 
-    segments: list
+    segments: list[Segment]
     low: float
     high: float
     walk: Walk
-    bounds: dict
+    bounds: dict[float, float]
 
     @property
-    def eps_star(self):
+    def eps_star(self) -> float | None:
         """The l-inf margin, at which F* jumps to 0, or None if the path does not go down there."""
         first = self.segments[0]
         return 1 / first.l1 if first.hinge == 0 and first.l1 > 0 else None
 
-    def at(self, eps):
+    def at(self, eps: float) -> Segment:
         """The `Segment` of an eps; of two, the one above."""
         if not self.low <= eps <= self.high:
             raise ValueError(f"eps: found {eps}, expected {self.low} to {self.high}")

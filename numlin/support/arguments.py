@@ -1,11 +1,15 @@
 """Arguments from outside, checked once at the door: every error says what was found."""
 
 import math
+from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
 
-Array = np.ndarray
+Array = np.ndarray  # of the shape and type that the docstring states
+Radii = float | Sequence[float] | Array
 WHITE = 255  # a white pixel of raw uint8 data; floating-point pixels are 1 there
 
 
@@ -15,7 +19,7 @@ def check_choice(name, found, choices):
         raise ValueError(f"{name}: found {found!r}, expected one of {', '.join(map(str, choices))}")
 
 
-def check_path(path):
+def check_path(path: str | PathLike[str]) -> Path:
     """Return `path` with ~ expanded; ValueError if it is empty or deeper than any file system."""
     found = Path(path).expanduser()
     if not str(path) or len(found.parts) > 255:
@@ -36,7 +40,7 @@ def check_number(name, found, low=0.0, strict=False, integer=False):
         raise ValueError(f"{name}: found {found!r}, expected {kind} {bound}")
 
 
-def check_eps(eps, n_samples=None):
+def check_eps(eps: Radii, n_samples: int | None = None) -> Array:
     """Return `eps`, a radius or an array of radii (n,), as float64, known to be finite and >= 0.
 
     With `n_samples` it is one radius, or one for each sample.
@@ -53,7 +57,7 @@ def check_eps(eps, n_samples=None):
     return eps
 
 
-def check_inputs(X, n_features=None, name="X"):
+def check_inputs(X: ArrayLike, n_features: int | None = None, name: str = "X") -> Array:
     """Return `X` (n_samples, n_features) as an array that is known to be numeric and finite.
 
     Booleans and integers of any kind but uint8 become the floating-point numbers that they are;
@@ -87,7 +91,7 @@ def check_inputs(X, n_features=None, name="X"):
     return X
 
 
-def check_classifier(w, b):
+def check_classifier(w: ArrayLike, b: float) -> tuple[Array, float]:
     """Return weights `w` (n_features,) as a floating array and bias `b`, known to be finite."""
     w = np.asarray(w)
     if w.ndim != 1 or w.size == 0 or w.dtype.kind not in "fiu":
@@ -127,7 +131,7 @@ def _exactly(number):
     )
 
 
-def check_signs(y, n_samples, both=True):
+def check_signs(y: ArrayLike, n_samples: int, both: bool = True) -> Array:
     """Return labels `y` (n_samples,) as int8, known to be -1 or +1, and to hold both if asked."""
     y = np.asarray(y)
     if y.shape != (n_samples,):
@@ -139,7 +143,7 @@ def check_signs(y, n_samples, both=True):
     return y.astype(np.int8)
 
 
-def check_classes(labels):
+def check_classes(labels: ArrayLike) -> tuple[Array, Array]:
     """Return the two sorted classes of `labels` (n_samples,) and y in {-1, +1}."""
     labels = np.asarray(labels)
     if labels.ndim != 1:
@@ -156,7 +160,7 @@ def check_classes(labels):
     return classes, (2 * place - 1).astype(np.int8)
 
 
-def _plain(values):
+def _plain(values: list) -> Array:
     """A list of strings, or of numbers, as an array of that; ValueError for a mixture."""
     kinds = sorted({type(value).__name__ for value in values})
     if "str" in kinds[1:] or (kinds[1:] and kinds[0] == "str") or "NoneType" in kinds:
@@ -169,7 +173,7 @@ def white(X):
     return WHITE if X.dtype == np.uint8 else 1
 
 
-def pixels(X, dtype):
+def pixels(X: Array, dtype: DTypeLike) -> Array:
     """`X` (n_samples, n_features) in a floating type: uint8 pixels become x / 255, others stay."""
     if X.dtype == np.uint8:
         return np.divide(X, WHITE, dtype=dtype)

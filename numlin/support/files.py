@@ -25,6 +25,7 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
+from os import PathLike
 from pathlib import Path
 
 try:
@@ -33,6 +34,7 @@ except ImportError:  # Windows: no locks, and so nothing is known to be left ove
     fcntl = None  # type: ignore[assignment]
 
 MANIFEST = "numlin-manifest.json"
+FilePath = str | PathLike[str]
 TEMPORARY = re.compile(r"\.numlin-[0-9a-f]{16}(\..*)?")
 PATIENCE = 60  # seconds to wait for a folder that another process is about to change
 SIGNALS = [

@@ -27,17 +27,21 @@ That of a whole "path" holds the digits and hashes, and
 
 import hashlib
 import json
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
 
-from numlin.optimum.proof.rational import decimal
-from numlin.support.files import write_json
+from numlin.optimum.proof.rational import Proof, decimal
+from numlin.optimum.walk import Path
+from numlin.support.arguments import Array
+from numlin.support.files import FilePath, write_json
 
 PLACES = 50
 
 
-def write(path, proof, digits, images, labels, data=""):
+def write(path: FilePath, proof: Proof, digits: Sequence[int], images: Array, labels: Array,
+          data: str = "") -> None:  # fmt: skip
     """Write the certificate of a `Proof` for two digits of the set that is called `data`.
 
     `images` is (n, height, width) and `labels` (n,), both uint8, as read from their files.
@@ -57,7 +61,7 @@ def write(path, proof, digits, images, labels, data=""):
     _seal(path, body, digits, images, labels, data)
 
 
-def path_claim(path):
+def path_claim(path: Path) -> dict:
     """What `path_verifier.check` has to know of a `Path` (`numlin.optimum.whole_path`)."""
     basis, below = path.walk.first
     start = path.walk.start
@@ -76,7 +80,9 @@ def path_claim(path):
     }
 
 
-def write_path(file, claim, proof, digits, images, labels, data=""):
+def write_path(file: FilePath, claim: dict, proof: tuple[list[Fraction], ...],
+               digits: Sequence[int], images: Array, labels: Array,
+               data: str = "") -> None:  # fmt: skip
     """Write the certificate of a path: its claim and the (eps, hinge, l1) that `check` returned.
 
     `images` and `labels` as for `write`. The fractions eps are written as such, the others as

@@ -26,6 +26,7 @@ bound of one unit a term, and only the close ones in long integers.
 """
 
 import re
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 from itertools import pairwise
@@ -43,7 +44,8 @@ class PathError(ValueError):
     """A path that is not what it says; the message names what fails."""
 
 
-def check(claim, X, y, processes=None, advance=lambda: None):
+def check(claim: dict, X: np.ndarray, y: np.ndarray, processes: int | None = None,
+          advance: Callable[[], object] = lambda: None) -> tuple[list[Fraction], ...]:  # fmt: skip
     """Check a path in integers: X (n_samples, n_features) uint8, y (n_samples,) -1 or +1.
 
     Parameters
@@ -88,7 +90,7 @@ def check(claim, X, y, processes=None, advance=lambda: None):
     return eps, [hinges / scale for _, _, hinges, _ in found], [norm for *_, norm in found]
 
 
-def verify(claim, X, y):
+def verify(claim: dict, X: np.ndarray, y: np.ndarray) -> None:
     """Check every word of a certificate of kind "path" but the names of its data."""
     _check("entries", set(claim) == ENTRIES and set(claim["basis"]) == BASIS)
     numbers = [*claim["corners"], *(n for run in claim["below"] for n in run)]

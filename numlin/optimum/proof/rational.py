@@ -32,12 +32,16 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import zip_longest
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from numlin.kernels.jit import jit
 from numlin.support.arguments import Array
+
+if TYPE_CHECKING:
+    from numlin.optimum import Margin, Optimum
 
 BALANCINGS = 4
 DEPENDENT, LONELY = 1e-9, 1e-3  # of the largest entry; of a pixel's 255 levels
@@ -63,12 +67,12 @@ class Proof:
     kind: str
     eps: Fraction
     value: Fraction
-    weights: dict
+    weights: dict[int, int]
     bias: int
     scale: int
-    multipliers: dict
+    multipliers: dict[int, int]
     multipliers_scale: int
-    below: list
+    below: list[int]
 
     @property
     def lower_bound(self) -> float:
@@ -76,7 +80,7 @@ class Proof:
         return max(0.0, math.nextafter(float(self.value), -1.0))
 
 
-def prove(X: Array, y: Array, optimum: Any) -> Proof:
+def prove(X: ArrayLike, y: ArrayLike, optimum: "Optimum") -> Proof:
     """Prove an `Optimum` in exact arithmetic.
 
     Parameters
@@ -129,7 +133,7 @@ def prove(X: Array, y: Array, optimum: Any) -> Proof:
     return Proof(kind, eps, primal, weights, bias, scale, multipliers, t_scale, below.tolist())
 
 
-def prove_margin(X: Array, y: Array, margin: Any) -> Proof:
+def prove_margin(X: ArrayLike, y: ArrayLike, margin: "Margin") -> Proof:
     """Prove a `Margin` (eps* > 0) in exact arithmetic; arguments, result and errors as `prove`.
 
     X is (n_samples, n_features), y (n_samples,). Checked in integers: a_i >= 0,
@@ -177,7 +181,7 @@ def _prove_interval(X, y, margin):
     return Proof("box-margin", upper, lower, weights, bias, DIGITS, multipliers, DIGITS, [])
 
 
-def balance(X, y, t, most):
+def balance(X: ArrayLike, y: ArrayLike, t: Array, most: float) -> Array:
     """Make sum t_i y_i = 0 and sum t_i y_i x_ij = 0 hold exactly: the dual conditions at eps = 0.
 
     The t_i (n_samples,) are put on a grid; then as many as there are independent conditions, those
@@ -207,8 +211,8 @@ def balance(X, y, t, most):
         steps[rows[lonely]] = 0
     rest = np.delete(np.arange(len(rows)), S)
     pull = steps[rows[rest]] @ M[rest]
-    found, scale = solve(M[np.ix_(S, C)].T, -pull[C])
-    found = np.array(found, object)
+    numerators, scale = solve(M[np.ix_(S, C)].T, -pull[C])
+    found = np.array(numerators, object)
     sums = scale * pull.astype(object) + found @ M[S].astype(object)
     limit = most if np.isinf(most) else int(most) * scale * grid
     if any(sums) or any(not 0 <= v <= limit for v in found):
@@ -252,13 +256,13 @@ def _eliminate(M, least):
     return np.array(rows, np.int64), np.array(columns, np.int64)
 
 
-def decimal(value, places):
+def decimal(value: Fraction, places: int) -> str:
     """The decimal expansion of a Fraction >= 0, cut off after some places."""
     whole, rest = divmod(value.numerator, value.denominator)
     return f"{whole}.{rest * 10**places // value.denominator:0{places}d}"
 
 
-def solve(B, right):
+def solve(B: Array, right: Array) -> tuple[list[int], int]:
     """x with B x = right, exactly: integer numerators (k,) and their common denominator > 0.
 
     B (k, k) and right (k,) hold integers. Raises ProofError if B is singular modulo `PRIME`.
@@ -357,7 +361,7 @@ def _denominator(residue, modulus, limit):
     return abs(d_next)
 
 
-def _integers(X):
+def _integers(X: ArrayLike) -> Array:
     """X (n_samples, n_features) if its pixels are uint8."""
     X = np.asarray(X)
     if X.dtype != np.uint8:

@@ -42,7 +42,7 @@ import numpy as np
 
 from numlin.data import idx
 from numlin.optimum.proof import path_verifier
-from numlin.support.files import read_whole
+from numlin.support.files import FilePath, read_whole
 
 LONGEST = 2**23  # bytes of a certificate: 785 weights and multipliers of all digits Python prints
 ENTRIES = set(
@@ -55,7 +55,7 @@ class CertificateError(ValueError):
     """A certificate that does not prove what it says; the message names the claim that fails."""
 
 
-def verify(certificate, images, labels):
+def verify(certificate: FilePath, images: FilePath, labels: FilePath) -> dict:
     """Check a certificate file against the IDX files of images and labels.
 
     Returns
