@@ -125,8 +125,10 @@ def test_a_type_checker_knows_the_public_names_and_rejects_what_is_not_one(tmp_p
         assert f"program.py:{number}: " in error and expected in error, found
 
 
-PUBLIC = """losses balls objective attacks callbacks sgd model gradcheck/__init__ data/datasets
-data/idx optimum/__init__ optimum/proof/rational optimum/proof/certificate optimum/proof/verifier""".split()
+PUBLIC = """
+losses balls objective attacks callbacks sgd model gradcheck/__init__ data/datasets data/idx
+optimum/__init__ optimum/proof/rational optimum/proof/certificate optimum/proof/verifier
+""".split()
 
 
 @pytest.mark.parametrize("module", PUBLIC)
