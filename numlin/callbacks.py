@@ -5,8 +5,8 @@ callback defines it; otherwise a whole epoch is one kernel call and nothing is c
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,7 +19,7 @@ from numlin.support.arguments import Array, check_inputs, check_signs, pixels
 if TYPE_CHECKING:
     from numlin.sgd import Training
 
-NOTHING = np.empty(0, int)  # where no batch was yet
+NOT_YET: Any = None  # an array from the first step on
 
 
 @dataclass
@@ -59,13 +59,13 @@ class State:
     epoch: int = 0
     batch: int = 0
     learning_rate: float = 0.0
-    w: Array = field(default_factory=NOTHING.copy)
+    w: Array = NOT_YET
     b: float = 0.0
-    rows: Array = field(default_factory=NOTHING.copy)
-    labels: Array = field(default_factory=NOTHING.copy)
-    scores: Array = field(default_factory=NOTHING.copy)
+    rows: Array = NOT_YET
+    labels: Array = NOT_YET
+    scores: Array = NOT_YET
     batch_loss: float = 0.0
-    grad_w: Array = field(default_factory=NOTHING.copy)
+    grad_w: Array = NOT_YET
     grad_b: float = 0.0
     epoch_loss: float = 0.0
     epoch_error: float = 0.0

@@ -287,10 +287,10 @@ def download(folder: FilePath, name: str = "mnist") -> list[File]:
     missing = [file.path for file in found if file.problem == MISSING]
     _refuse([file for file in found if file.problem != MISSING], name)
     own = {"fashion-mnist": mirrors.FASHION_MNIST, "kmnist": mirrors.KMNIST}
-    order = list(own.get(name, mirrors.MIRRORS))
+    order: tuple[str, ...] = own.get(name, mirrors.MIRRORS)
     for path in missing:
         served = mirrors.fetch(path.name, path, *_published()[name][path.name], mirrors=order)
-        order = sorted(order, key=lambda mirror: mirror != served)
+        order = tuple(sorted(order, key=lambda mirror: mirror != served))
     return status(folder, name) if missing else found
 
 
