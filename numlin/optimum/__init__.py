@@ -77,6 +77,7 @@ INWARDS = 1e-3  # share of eps by which the inner dual point keeps away from its
 ROUNDING = 2.0**-53  # of one operation in float64
 BUDGET = 100_000  # pivots
 HARD, TOLL = 100.0, 0.01  # weights of a hinge and of ||w||_1 where no sample may be lost
+LIFT = 1 + 1e-9  # margins of data that are separated
 GAP = 1e-9  # largest relative gap before exact arithmetic is asked
 START, ABOVE_MARGINS = 0.02, 0.1  # where walks to a smaller eps, and to eps*, begin
 
@@ -160,7 +161,7 @@ def minimise(X: ArrayLike, y: ArrayLike, eps: float, start: Optimum | None = Non
         A minimum of the same data at another radius, to start from.
     budget : int
         Number of pivots after which to stop; the result says so in `converged`, and has the gap
-        reached. The bound may take as many again.
+        reached. The bound may take as many again. Newton steps, if any, are few and not limited.
     loss : Loss
         The hinge, the squared hinge or the logistic loss of `numlin.losses`.
     ball : Ball
@@ -211,7 +212,7 @@ def minimise(X: ArrayLike, y: ArrayLike, eps: float, start: Optimum | None = Non
         return replace(optimum, converged=optimum.certified)
     walk = None
     if not box and eps < START and start is None and len(y) > SMALL:
-        if eps == 0 and not corner and (inside := _inside(X, y)):
+        if eps == 0 and not corner and X.dtype == np.uint8 and (inside := _inside(X, y)):
             return inside
         start = minimise(X, y, START)
         if start.objective == 0:
@@ -236,7 +237,7 @@ def minimise(X: ArrayLike, y: ArrayLike, eps: float, start: Optimum | None = Non
         v = np.append(halves(up - down), v[-1])
     least = 1 - problem.residuals(v).max()
     if least > 0:  # robustly separated: then all margins can be lifted to 1 and a little more
-        v = v * ((1 + 1e-9) / least)
+        v = v * (LIFT / least)
     objective = float(np.maximum(problem.residuals(v), 0).mean())
     rare = min((y > 0).mean(), (y < 0).mean())
     if objective > 2 * rare:  # rounding: the frequent class is a better answer than this corner
@@ -259,17 +260,21 @@ def minimise(X: ArrayLike, y: ArrayLike, eps: float, start: Optimum | None = Non
 
 
 def _inside(X, y):
-    """The `Optimum` at eps = 0 by `numlin.optimum.interior`, None where that is not certified."""
+    """The `Optimum` at eps = 0 by `numlin.optimum.interior`, None where that is not certified.
+
+    X (n_samples, n_features) is uint8: only such multipliers can be balanced exactly.
+    """
     used, a = np.flatnonzero(X.any(axis=0)), np.zeros(len(y))
     Z = np.append(X[:, used] * scale(X), np.ones((len(y), 1)), axis=1) * y[:, None]
     try:
-        v, t, steps = interior.minimise(Z)
+        with np.errstate(all="ignore"):  # a lost path says so
+            v, t, steps = interior.minimise(Z)
         least = (Z @ v).min()
         if least > 0:
-            v = v * max(1.0, (1 + 1e-9) / least)
+            v = v * (LIFT / least)
         else:
             a = rational.balance(X, y, t, 1.0) / len(y)
-    except (np.linalg.LinAlgError, TypeError, rational.ProofError):
+    except (np.linalg.LinAlgError, rational.ProofError):
         return None
     w, objective = np.zeros(X.shape[1]), float(np.maximum(1 - Z @ v, 0).mean())
     w[used], bound = v[:-1], min(objective, a.sum() * (1 - (len(y) + 8) * ROUNDING))

@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-WIDE, NARROW = 1.0, 1e-12  # the first mu and the last
+NARROW = 1e-12  # the last mu
 NEAR = 1e-8  # of 0 or 1
 ROUGH = 1e-2  # mu down to which float32 is enough for the matrix
 STEPS = 100
@@ -58,11 +58,13 @@ def minimise(Z):
     there. Raises LinAlgError where rounding ends the way.
     """
     n, D = Z.shape
-    v = np.zeros(D)
-    t, xi, s = _central(np.ones(n), WIDE)
+    v, golden = np.zeros(D), np.full(n, (1 + 5**0.5) / 2)
+    t, xi, s = 1 / golden, 1 + golden, golden  # xi - s = 1 and t s = (1 - t) xi = 1: mu = 1
     narrow = Z.astype(np.float32)
     for step in range(STEPS):
         margin, mu = Z @ v, (t @ s + (1 - t) @ xi) / (2 * n)
+        if not np.isfinite(mu + margin.sum()):
+            break
         if mu <= NARROW or margin.min() > 0:
             return v, np.where(t < NEAR, 0, np.where(t > 1 - NEAR, 1, t)), step
         weights, rows = 1 / (s / t + xi / (1 - t)), narrow if mu > ROUGH else Z
@@ -78,7 +80,7 @@ def minimise(Z):
         dv, dt, dxi, ds = _newton(Z, here, aim - (1 - t) * xi + dt * dxi, aim - t * s - dt * ds)
         a, b = _reach((t, dt), (1 - t, -dt)), _reach((s, ds), (xi, dxi))
         v, t, xi, s = v + b * dv, t + a * dt, xi + b * dxi, s + b * ds
-    raise np.linalg.LinAlgError(f"the central path does not end in {STEPS} steps")
+    raise np.linalg.LinAlgError("the central path was lost, or is too long")
 
 
 def _newton(Z, here, high, low):
@@ -90,12 +92,6 @@ def _newton(Z, here, high, low):
     dv += here.inverse.T @ (here.inverse @ (right - here.H @ dv))
     dt = here.weights * (g - Z @ dv)
     return dv, dt, (high + xi * dt) / (1 - t), (low - s * dt) / t
-
-
-def _central(r, mu):
-    """t, xi and s (n,) with xi - s = r and t s = (1 - t) xi = mu, for residuals r (n,)."""
-    xi = (r + np.sqrt(r * r + 4 * mu * mu)) / 2 + mu
-    return mu / (xi - r), xi, xi - r
 
 
 def _reach(*moves):
