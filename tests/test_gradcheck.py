@@ -841,3 +841,28 @@ def test_two_defects_at_once_do_not_fail_a_right_gradient():
 
     report = check_gradient(lost_beside_a_kink, lambda x: np.array([np.cos(x[0]), 1]), [0.5, 3e-7])
     assert report.verdict == "inconclusive", str(report)
+
+
+CANCELLED = {
+    "sqrt(1 - x^2)": (
+        lambda x: np.sqrt(1 - x[0] * x[0]),
+        lambda x: -x / np.sqrt((1 - x) * (1 + x)),
+        -1,
+    ),
+    "log(1 - x^2)": (lambda x: np.log(1 - x[0] * x[0]), lambda x: -2 * x / ((1 - x) * (1 + x)), -1),
+    "log(x^3 - 1)": (
+        lambda x: np.log(x[0] ** 3 - 1),
+        lambda x: 3 * x * x / ((x - 1) * (x * x + x + 1)),
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CANCELLED)
+def test_what_a_cancellation_does_to_the_finest_steps_fails_no_right_gradient(name):
+    f, gradient, sign = CANCELLED[name]
+    for distance in 10.0 ** np.arange(-8, -5, 0.25):
+        x = np.array([1 + sign * distance])
+        assert check_gradient(f, gradient, x).verdict != "fail", distance
+        wrong = check_gradient(f, lambda x: gradient(x) * (1 + 1e-5), x)
+        assert wrong.verdict == "fail", distance

@@ -52,8 +52,10 @@ right claim is first held against six values, at the finest steps, drawn at rand
 it. If they do not agree, phi is seen on all scales from the finest that x + t d can represent to
 `h`, and a slope counts only if it agrees with all finer ones: that is what a wave, a bump or a kink
 narrower than a step would break. A slope that is nearly sure enough is looked at again, by 256
-values. Where a coarser scale disagrees, bisection finds the kink or jump. Steps that leave the
-domain of f (NaN, infinity, an arithmetic error) are not used.
+values. Where a coarser scale disagrees, bisection finds the kink or jump. Where it disagrees by no
+more than the last digits of x move f, as after a cancellation (1 - x^2 near 1), it may be right
+itself, and what it shows does not fail. Steps that leave the domain of f (NaN, infinity, an
+arithmetic error) are not used.
 
 Declare kinks when you know them: quantities that change sign there, as in
 `check_gradient(f, g, w, lambda w: {"1 - margin": 1 - m(w), "w": w})`. No step then crosses one,

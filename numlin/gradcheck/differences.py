@@ -221,7 +221,7 @@ def measure(line, rtol, rng, top=None, finest=np.inf, scale=0.0):
         if kind == "kink":  # slopes must differ by nothing else on the other side of x
             one = fit(line, odd.h, rng, -ONE_SIDE if place > 0 else ONE_SIDE) or odd
             odd = one._replace(error=SIGMAS * one.gain * max(noise, one.residual) / odd.h)
-        if kind in ("kink", "jump", "rough"):
+        if kind in ("kink", "jump", "rough") or odd.residual <= line.grain * abs(odd.slope):
             found = found._replace(others=((odd.slope, odd.error),))
         if lost or (kind in ("jump", "rough") and abs(place) < 0.01 * top):
             size = max(size, 3 * odd.residual)
