@@ -1,6 +1,8 @@
 """Data that several test files share."""
 
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,9 @@ import pytest
 from numlin.data import datasets, idx, strokes
 from numlin.model import LinearClassifier
 from numlin.studies import article
+
+TOP = Path(__file__).parent.parent
+sys.path.append(str(TOP))  # for bench; last, so that an installed numlin is the one that is tested
 
 needs_jit = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"),

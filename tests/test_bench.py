@@ -8,10 +8,7 @@ import numpy as np
 import pytest
 from conftest import needs_jit
 
-TOP = Path(__file__).parent.parent
-if not (TOP / "bench").is_dir():
-    pytest.skip("the benchmarks are not part of this installation", allow_module_level=True)
-sys.path.insert(0, str(TOP))
+pytest.importorskip("bench", reason="the benchmarks are not part of this installation")
 
 from bench import calibrate, kernels, ladder, peers, processes, report, scale, timing
 from bench import data as bench_data

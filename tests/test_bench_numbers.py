@@ -1,17 +1,12 @@
 """What a benchmark table says, by hand; and no row is timed that computes something else."""
 
-import sys
-from pathlib import Path
 from statistics import NormalDist
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-TOP = Path(__file__).parent.parent
-if not (TOP / "bench").is_dir():
-    pytest.skip("the benchmarks are not part of this installation", allow_module_level=True)
-sys.path.insert(0, str(TOP))
+pytest.importorskip("bench", reason="the benchmarks are not part of this installation")
 
 from bench import convergence, kernels, limits, many, processes, radii, report, screening, timing
 from bench import data as bench_data

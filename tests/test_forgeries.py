@@ -7,6 +7,7 @@ go, and none can be weakened, without a lie that is believed.
 
 import hashlib
 import json
+import re
 from fractions import Fraction
 from types import SimpleNamespace
 
@@ -311,18 +312,23 @@ def test_what_is_true_is_believed(tmp_path, claim):
     assert verifier.verify(*claim.written(tmp_path))["value"] == claim.body["value"]
 
 
-@pytest.mark.parametrize("condition, claim", FORGED.values(), ids=FORGED)
-def test_what_is_false_is_refused_by_one_condition_and_believed_without_it(
-    tmp_path, monkeypatch, condition, claim
-):
-    paths = claim.written(tmp_path)
-    with pytest.raises(verifier.CertificateError, match=condition.replace("|", r"\|")):
+def refused_by(condition, paths, monkeypatch):
+    """Check that a certificate is refused by one condition, and believed without that."""
+    with pytest.raises(verifier.CertificateError, match=re.escape(condition)):
         verifier.verify(*paths)
     check = verifier._check
     monkeypatch.setattr(
         verifier, "_check", lambda name, holds: check(name, holds or condition in name + ": ")
     )
     verifier.verify(*paths)
+
+
+@pytest.mark.parametrize("condition, claim", FORGED.values(), ids=FORGED)
+def test_what_is_false_is_refused_by_one_condition_and_believed_without_it(
+    tmp_path, monkeypatch, condition, claim
+):
+    paths = claim.written(tmp_path)
+    refused_by(condition, paths, monkeypatch)
 
 
 @pytest.mark.parametrize("condition, change", [
@@ -342,13 +348,7 @@ def test_other_data_and_what_was_edited_are_refused_although_the_numbers_hold(
     change(claim)
     idx.write(paths[1], claim.images)
     idx.write(paths[2], claim.labels)
-    with pytest.raises(verifier.CertificateError, match=condition):
-        verifier.verify(*paths)
-    check = verifier._check
-    monkeypatch.setattr(
-        verifier, "_check", lambda name, holds: check(name, holds or condition in name + ": ")
-    )
-    verifier.verify(*paths)
+    refused_by(condition, paths, monkeypatch)
 
 
 @pytest.mark.parametrize("images", [
