@@ -98,7 +98,7 @@ def mistakes(article):
 
 
 @figure(
-    "The weights of each model as an image; the colour says which digit a bright pixel votes for "
+    "The weights of each model as an image; the colour says which digit a dark pixel votes for "
     "and is full at half of the model's largest weight. Regular training leaves the noise it "
     "started from; robust training wipes it out. On MNIST a stamp of the two digits remains, of "
     "fewer pixels the larger eps is."
