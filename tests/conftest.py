@@ -1,6 +1,7 @@
 """Data that several test files share."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from numlin.studies import article
 
 TOP = Path(__file__).parent.parent
 sys.path.append(str(TOP))  # for bench; last, so that an installed numlin is the one that is tested
+for name in ("SIGINT", "SIGHUP", "SIGTERM"):  # nohup and jobs in the background ignore some
+    if hasattr(signal, name) and signal.getsignal(getattr(signal, name)) == signal.SIG_IGN:
+        handler = signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL
+        signal.signal(getattr(signal, name), handler)
 
 needs_jit = pytest.mark.skipif(
     os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"),
