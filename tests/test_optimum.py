@@ -11,7 +11,7 @@ from conftest import needs_jit
 from numlin import optimum
 from numlin.data import datasets
 from numlin.objective import objective
-from numlin.optimum import simplex, working_sets
+from numlin.optimum import free_margin, interior, simplex, working_sets
 from numlin.optimum.pivots import OPTIMAL, PIVOTING
 from numlin.optimum.proof import rational
 
@@ -303,6 +303,59 @@ def test_margin_is_where_the_minimum_leaves_zero(seed):
     # Weights grow as 1/(eps* - eps): a thousandth away they are large but harmless.
     assert optimum.minimise(X, y, found.lower * 0.999).objective == 0
     assert optimum.minimise(X, y, found.upper * 1.001).objective > 0
+
+
+@pytest.mark.parametrize("twins", ["none", "pixels", "images"])
+@pytest.mark.parametrize("seed", range(4))
+def test_margin_from_the_middle_is_the_end_of_the_path(monkeypatch, seed, twins):
+    """Two methods, one fraction; twin pixels have a face of optimal w, twin images one of a."""
+    X, _ = problem(seed, n_samples=60, n_features=9, levels=255)
+    if twins == "pixels":
+        X[:, 5:] = X[:, :4]
+    if twins == "images":
+        X[30:] = X[:30]
+    y = np.where(X[:, 0] > X[:, 1], 1, -1)
+    walked = rational.prove_margin(X, y, optimum.margin(X, y)).value
+    monkeypatch.setattr(optimum, "SMALL", 0)
+    monkeypatch.setattr(optimum, "Walk", None)  # not to be asked
+    found = optimum.margin(X, y)
+    assert rational.prove_margin(X, y, found).value == walked
+    assert found.lower <= walked <= found.upper <= found.lower * (1 + 1e-9)
+
+
+def test_working_sets_of_the_margin_find_every_sample_that_matters(monkeypatch):
+    X, _ = problem(1, n_samples=600, n_features=12, levels=255)
+    y = np.where(X[:, 0] + 0.3 * X[:, 1] > 150, 1, -1)
+    walked = rational.prove_margin(X, y, optimum.margin(X, y)).value
+    monkeypatch.setattr(optimum, "SMALL", 0)
+    monkeypatch.setattr(optimum, "Walk", None)
+    for some, growing in ((20, 6), (5, 0)):  # chosen anew each time; only growing
+        monkeypatch.setattr(free_margin, "SOME", some)
+        monkeypatch.setattr(free_margin, "GROWING", growing)
+        assert rational.prove_margin(X, y, optimum.margin(X, y)).value == walked
+
+
+def test_classes_that_nothing_separates_have_no_margin_from_the_middle_either(monkeypatch):
+    X, y = problem(2, n_samples=60, n_features=9, levels=255)
+    monkeypatch.setattr(optimum, "SMALL", 0)
+    monkeypatch.setattr(optimum, "Walk", None)
+    found = optimum.margin(X, y)
+    assert found.lower == 0 and 0 <= found.upper < 1e-12
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_interior_point_with_a_toll_agrees_with_the_simplex(seed):
+    """min sum max(0, 1 - z.v) + toll |v|, samples lost included; the duals sum to the value."""
+    X, y = problem(seed, n_samples=50, n_features=6, levels=255)
+    Z = np.append(X / 255, np.ones((50, 1)), axis=1) * y[:, None]
+    toll = np.array([0.3] * 6 + [0.0])
+    exact = working_sets.Problem(X, y.astype(float), np.zeros(7), toll, 1.0)
+    corner = working_sets.search(exact, np.zeros(7), working_sets.EMPTY, 10_000)
+    v, t, _ = interior.minimise(Z, toll)
+    value = np.maximum(1 - Z @ corner.v, 0).sum() + toll @ np.abs(corner.v)
+    assert np.maximum(1 - Z @ v, 0).sum() + toll @ np.abs(v) == pytest.approx(value, rel=1e-9)
+    assert t.sum() == pytest.approx(value, rel=1e-9)
+    assert (np.abs(t @ Z) <= toll + 1e-9).all() and (t >= 0).all() and (t <= 1).all()
 
 
 @pytest.mark.parametrize(

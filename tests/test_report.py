@@ -263,12 +263,12 @@ def test_formulas_say_what_the_functions_they_name_return(rng):
         "balls.water_level": (np.minimum(room, level[:, None]) @ np.abs(w), [0.3] * n),
         "optimum.lower_bound": (optimum.lower_bound(a, a, X, y, 9), 2 * min(0.35, 0.3)),
         "optimum.walk.Segment.value": (along.at(eps).value(eps), own.objective),
-        "optimum.margin": (optimum.margin(*apart).lower, widest),
+        "optimum._margin": (optimum.margin(*apart).lower, widest),
     }  # fmt: skip
     for found, expected in checks.values():
         # The margin is sought on a grid of half degrees and hundredths.
         assert np.allclose(
-            found, expected, atol=0.01 if found is checks["optimum.margin"][0] else 1e-12
+            found, expected, atol=0.01 if found is checks["optimum._margin"][0] else 1e-12
         )
     for ball, norm in (("linf", norm1), ("l2", norm2), ("l1", max(abs(w)))):
         assert BALLS[ball].dual_norm(w) == pytest.approx(norm)

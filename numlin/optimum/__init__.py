@@ -54,7 +54,7 @@ from numpy.typing import ArrayLike
 
 from numlin.balls import LINF, LINF_BOX, Ball, as_ball
 from numlin.losses import HINGE, Loss
-from numlin.optimum import box_margin, interior, smooth
+from numlin.optimum import box_margin, free_margin, interior, smooth
 from numlin.optimum.columns import column_sums, halves, rounding, scale
 from numlin.optimum.parametric import MORE, SEPARATED
 from numlin.optimum.pivots import OPTIMAL
@@ -320,15 +320,16 @@ def margin(X: ArrayLike, y: ArrayLike, ball: Ball | str = LINF) -> Margin:
 
     In the `ball` "linf-box" the largest eps at which all images can be separated when attacked
     pixels stay in [0, 1] (`numlin.optimum.box_margin`). The free one is the lower end of the path
-    (`numlin.optimum.walk`). X is (n_samples, n_features), y (n_samples,).
+    (`numlin.optimum.walk`), found directly if there are many samples
+    (`numlin.optimum.free_margin`). X is (n_samples, n_features), y (n_samples,).
 
     Notes
     -----
     `lower` is the margin of w, b. `upper` comes from the dual: for all a >= 0 with
     sum a_i y_i = 0 no margin exceeds ||sum a_i y_i x_i||_inf / sum a_i, half the distance of two
     points of the convex hulls. Both are moved to the safe side of rounding and hold always. Where
-    no hyperplane separates the classes, the path ends at eps = 0: `lower` is 0 and `upper` is the
-    rounding of a sum, about 1e-12.
+    no hyperplane separates the classes, `lower` is 0 and `upper` the rounding of a sum, at most
+    about 1e-12: the minimum at eps = 0, where the path ends, is positive.
     """
     X, y = _checked(X, y)
     if _is_box(ball, X):
@@ -337,16 +338,27 @@ def margin(X: ArrayLike, y: ArrayLike, ball: Ball | str = LINF) -> Margin:
     if unit != 1:
         found = margin(X / unit, y)
         return replace(found, lower=found.lower * unit, upper=found.upper * unit, w=found.w / unit)
+    few = X.dtype != np.uint8 or len(y) <= SMALL
+    if not few and (found := free_margin.corner(X, y)):
+        found = _margin(X, y, *found)
+        if found.upper - found.lower <= GAP * found.lower:
+            return found
+    if not few and (inside := _inside(X, y)) and inside.objective > 0:
+        return _margin(X, y, inside.w, inside.b, inside.multipliers, EMPTY)
     walk = _walk(X, y, ABOVE_MARGINS)
     walk.down(0.0)
-    v, a = walk.current, np.maximum(walk.multipliers(0.0), 0)
-    w, b = v.classifier(0.0)
-    norm, used = np.abs(w).sum(), np.flatnonzero(w)
+    w, b = walk.current.classifier(0.0)
+    return _margin(X, y, w, b, walk.multipliers(0.0), walk.basis)
+
+
+def _margin(X, y, w, b, a, basis):
+    """The `Margin` between the margin of w (n_features,), b and what a (n_samples,) allows."""
+    norm, used, a = np.abs(w).sum(), np.flatnonzero(w), np.maximum(a, 0)
     slip = (used.size + 8) * ROUNDING
     least = (y * (X[:, used] @ (w[used] * scale(X)) + b)).min() - slip * (norm + abs(b))
     lower = least / norm * (1 - slip) if least > 0 else 0.0
     mass, reach = _balanced(a[a > 0], X[a > 0], y[a > 0])
-    return Margin(lower, reach / mass * (1 + slip), w, b, a, walk.basis)
+    return Margin(lower, reach / mass * (1 + slip), w, b, a, basis)
 
 
 def _boxed_margin(X, y):
