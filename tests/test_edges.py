@@ -11,7 +11,7 @@ from numlin.balls import BALLS
 from numlin.kernels import compiled
 from numlin.kernels.screening import Screening
 from numlin.losses import LOGISTIC, LOSSES
-from numlin.objective import error_rate, objective, robust_margin, subgradient
+from numlin.objective import error_rate, kinks, objective, robust_margin, subgradient
 from numlin.optimum import smooth
 from numlin.optimum.proof import certificate, path_verifier
 from numlin.sgd import DivergenceError, Training, fit
@@ -266,3 +266,10 @@ def test_blocks_are_read_ahead_up_to_so_many_bytes(dtype):
     X = np.zeros((2, 16), dtype)
     most = sgd.READ_AHEAD // (16 * X.itemsize)
     assert sgd.reads_ahead(X, most) and not sgd.reads_ahead(X, most + 1)
+
+
+def test_a_worst_delta_at_the_wall_is_a_kink_of_the_box():
+    """w = (3, -4): in the l1 box a +1 at (0.5, 0.25) is moved up in the second pixel alone."""
+    found = kinks(W, B, X[:1], Y[:1], 0.75, ball=BALLS["l1-box"])
+    assert found["delta"].tolist() == [[0.0, 0.75]]
+    assert found["distance to the box"].tolist() == [[0.5, 0.0]]  # the second pixel is at 1

@@ -26,6 +26,8 @@ def test_labels_of_any_two_values_come_back_from_predict(blobs):
     assert model.classes_.tolist() == ["nil", "one"]
     assert set(model.predict(X)) == {"nil", "one"}
     assert model.score(X, names) == np.mean(model.predict(X) == names) > 0.7
+    with pytest.raises(ValueError, match=r"y: expected \d+ labels out of \['nil', 'one'\]"):
+        model.score(X, np.append(names[:-1], "two"))
 
 
 def test_the_score_is_w_x_plus_b_and_its_sign_decides(small_model, blobs):

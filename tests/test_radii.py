@@ -5,6 +5,7 @@ import pytest
 from oracles import bisect, digits
 
 from numlin.balls import BALLS, Ball, water_level
+from numlin.kernels import compiled
 
 every_ball = pytest.mark.parametrize("ball", BALLS.values(), ids=BALLS)
 boxed_ball = pytest.mark.parametrize("norm", ["linf", "l2", "l1"])
@@ -110,9 +111,10 @@ def test_water_level_is_where_bisection_finds_the_vessels_to_hold_the_target(sca
     np.testing.assert_allclose(water_level(full_at, slope, target), found, rtol=1e-12)
 
 
-def test_water_level_of_nothing_of_everything_and_of_more():
+@pytest.mark.parametrize("pour", [water_level, compiled.water_level])
+def test_water_level_of_nothing_of_everything_and_of_more(pour):
     full_at, slope = np.array([[1.0, 2.0, 4.0]] * 3), np.array([1.0, 1.0, 2.0])
-    found = water_level(full_at, slope, np.array([0.0, 11.0, 11.5]))
+    found = pour(full_at, slope, np.array([0.0, 11.0, 11.5]))
     np.testing.assert_array_equal(found, [0, 4, np.inf])
 
 
