@@ -23,11 +23,11 @@ def files(tmp_path):
     return tmp_path, images, labels
 
 
-def written(files, kind):
-    """Path of a certificate of 3 against 7 in the files' folder."""
+def written(files, kind, digits=(3, 7)):
+    """Path of a certificate of two digits in the files' folder."""
     folder, images, labels = files
-    chosen = np.isin(labels, (3, 7))
-    X, y = images[chosen].reshape(-1, 6), np.where(labels[chosen] == 7, 1, -1)
+    chosen = np.isin(labels, digits)
+    X, y = images[chosen].reshape(-1, 6), np.where(labels[chosen] == digits[1], 1, -1)
     if "margin" not in kind:
         proof = rational.prove(
             X, y, optimum.minimise(X, y, 0.1, ball="linf-box" if kind == "box" else "linf")
@@ -39,7 +39,7 @@ def written(files, kind):
         proof = rational.prove_margin(
             X, y, optimum.margin(X, y, ball="linf-box" if kind == "box-margin" else "linf")
         )
-    certificate.write(folder / "c.json", proof, (3, 7), images, labels)
+    certificate.write(folder / "c.json", proof, digits, images, labels)
     return folder / "c.json", proof
 
 
@@ -48,9 +48,12 @@ def verify(path):
 
 
 @pytest.mark.parametrize("kind", ["minimum", "box", "margin", "box-margin"])
-def test_a_certificate_is_verified_from_the_files_alone(files, kind):
-    path, proof = written(files, kind)
-    assert Fraction(verify(path)["value"]) == proof.value > 0
+@pytest.mark.parametrize("digits", [(3, 7), (7, 3)])
+def test_a_certificate_is_verified_from_the_files_alone(files, kind, digits):
+    path, proof = written(files, kind, digits)
+    found = verify(path)
+    assert Fraction(found["value"]) == proof.value > 0
+    assert tuple(found["digits"]) == digits  # the second is the one with y = +1
 
 
 @pytest.mark.parametrize("kind", ["minimum", "box", "margin", "box-margin"])
