@@ -17,7 +17,7 @@ from bench import limits
 from bench.data import BATCH, BLOCK, EPS, expect_close, numpy_epoch, start
 from bench.timing import Case, measure
 from numlin import kernels
-from numlin.sgd import reads_ahead
+from numlin.kernels.loop import reads_ahead
 
 STORAGES = ("float64", "float32", "uint8")
 BASELINE = "X @ w float32"

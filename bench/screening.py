@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.data import rate
 from bench.timing import Case, WrongResult, measure
-from numlin import sgd
+from numlin.kernels import loop
 from numlin.sgd import Training, fit
 
 EPS = (0.0, 0.1, 0.2, 0.3)
@@ -30,12 +30,12 @@ def rows(data, options):
 @contextmanager
 def reading_every_row():
     """In this block `fit` screens nothing."""
-    usual = sgd.SCREEN_FROM
-    sgd.SCREEN_FROM = np.inf
+    usual = loop.SCREEN_FROM
+    loop.SCREEN_FROM = np.inf
     try:
         yield
     finally:
-        sgd.SCREEN_FROM = usual
+        loop.SCREEN_FROM = usual
 
 
 def _cases(X, y, eps, n_epochs):

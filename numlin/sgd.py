@@ -8,7 +8,7 @@ import math
 import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +17,11 @@ from numpy.typing import ArrayLike
 from numlin import kernels
 from numlin.balls import BALLS
 from numlin.callbacks import Callback, State
+from numlin.kernels.loop import Loop, storage
 from numlin.losses import LOSSES
 from numlin.support.arguments import (
     Array,
     check_choice,
-    check_finite,
     check_inputs,
     check_inside,
     check_number,
@@ -34,9 +34,6 @@ SCHEDULES = {
     "linear": lambda t, n_steps: 1 - t / n_steps,
     "sqrt": lambda t, n_steps: 1 / np.sqrt(t + 1),
 }
-SCREEN_FROM = 50  # epochs: from here on skipping rows gains more than its preparation costs
-SCREEN_BATCH = 50  # samples: the bounds are renewed with every batch, which must be worth it
-READ_AHEAD = 2**20  # bytes: longer blocks drive each other out of a second-level cache of that
 STARTS = {
     "zero": lambda d: (0.0, 0.0),
     "glorot": lambda d: (math.sqrt(6 / (d + 1)), 0.0),
@@ -212,7 +209,7 @@ def fit_many(jobs: Iterable[tuple[ArrayLike, ArrayLike, Training | None]],
     distinct = {id(X): X for X, _, _ in runs}
     checked = {key: check_inputs(X) for key, X in distinct.items()}
     stored = {
-        (id(X), training.dtype): _storage(checked[id(X)], training.dtype) for X, _, training in runs
+        (id(X), training.dtype): storage(checked[id(X)], training.dtype) for X, _, training in runs
     }
     with (
         ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
@@ -260,7 +257,8 @@ def epoch_order(n_samples: int, shuffle_block: int,
     and the order has fewer outcomes. That costs nothing where the file itself is well mixed. A
     file sorted by label gives batches of one label, and its SGD swings from block to block:
     shuffle such a file once on disk. A block should be many batches long.
-    Blocks of up to READ_AHEAD bytes are read ahead: the next one while one is visited.
+    Blocks of up to `numlin.kernels.loop.READ_AHEAD` bytes are read ahead: the next one while one
+    is visited.
     """
     if not shuffle_block:
         return rng.permutation(n_samples), kernels.NOTHING_AHEAD
@@ -278,28 +276,24 @@ def epoch_order(n_samples: int, shuffle_block: int,
     return order, in_sequence[shuffle_block:]
 
 
-def reads_ahead(X: Array, shuffle_block: int) -> bool:
-    """Whether blocks of so many rows of X (n_samples, n_features) are no longer than READ_AHEAD."""
-    return int(shuffle_block) * X.shape[1] * X.itemsize <= READ_AHEAD
-
-
-def _storage(X, dtype):
-    """X (n_samples, n_features) as kernels read it: raw uint8 pixels, or floats of `dtype`."""
-    return kernels.frozen(X if X.dtype == np.uint8 else X.astype(dtype, copy=False))
-
-
 def _fit(X, y, training, callbacks=()):
     """`fit` on arguments that are known to be good."""
     bounds = BALLS[training.ball].bounds
     if bounds and X.dtype != np.uint8:
         check_inside(X, bounds)
     rng = np.random.default_rng(training.seed)
-    loop = _Loop(X, y, training, rng, callbacks)
+    reach_w, reach_b = STARTS[training.start](X.shape[1])
+    w = rng.uniform(-reach_w, reach_w, X.shape[1]).astype(training.dtype)
+    state = State(training, w=w, b=float(rng.uniform(-reach_b, reach_b)))
+    loop = Loop(X, y, state, callbacks)
     losses, errors, rows_read = np.empty((3, training.n_epochs))
+    schedule, n_steps = SCHEDULES[training.schedule], loop.n_steps
     for epoch in range(training.n_epochs):
+        steps = np.arange(epoch * n_steps, (epoch + 1) * n_steps, dtype=np.float64)
+        rates = training.learning_rate * schedule(steps, training.n_epochs * n_steps)
+        state.epoch, state.learning_rate = epoch, rates[-1]
         with np.errstate(over="ignore", invalid="ignore"):
-            order, ahead = epoch_order(len(X), training.shuffle_block, rng)
-            state = loop.run_epoch(epoch, order, ahead)
+            loop.run(*epoch_order(len(X), training.shuffle_block, rng), rates)
         losses[epoch], errors[epoch] = state.epoch_loss, state.epoch_error
         if not (np.isfinite([losses[epoch], state.b]).all() and np.isfinite(state.w).all()):
             raise DivergenceError(
@@ -312,125 +306,3 @@ def _fit(X, y, training, callbacks=()):
             callback.on_epoch(state)
             loop.check_state(callback)
     return Fit(*loop.result(), losses, errors, rows_read)
-
-
-def _settings(training):
-    return [getattr(training, field.name) for field in fields(Training)]
-
-
-class _Loop:
-    """The kernel with all its arguments, and the state that callbacks see."""
-
-    def __init__(self, X, y, training, rng, callbacks):
-        t, d = training, X.shape[1]
-        dtype = np.dtype(t.dtype)
-        self.watched = any(callback.on_batch for callback in callbacks)
-        self.callbacks = callbacks
-        self.kernel = kernels.load(t.engine).sgd_epoch
-        self.X = _storage(X, dtype)
-        self.y = kernels.frozen(y)
-        self.batch_size = min(t.batch_size, len(X))
-        self.score = np.empty(self.batch_size, dtype)
-        self.iterate_sum = np.zeros(d + 1 if t.average else 0)
-        self.n_steps = math.ceil(len(X) / self.batch_size)
-        reach_w, reach_b = STARTS[t.start](d)
-        w = rng.uniform(-reach_w, reach_w, d).astype(dtype)
-        b = float(rng.uniform(-reach_b, reach_b))
-        self.grad_w = np.zeros(d, dtype)
-        self.state = State(t, w=w, b=b)
-        self.training, self.settings = t, _settings(t)
-        self.screening, self.read_all = None, kernels.no_screen(w)
-        if self._screens():
-            from numlin.kernels.screening import Screening
-
-            self.screening = Screening(self.X, w)
-
-    def _screens(self):
-        """Whether rows may be skipped: exact where a margin above 1 costs nothing, and unseen."""
-        t = self.state.training
-        skippable = LOSSES[t.loss].flat and not BALLS[t.ball].bounds
-        long_enough = t.n_epochs >= SCREEN_FROM and self.batch_size >= SCREEN_BATCH
-        return t.engine == "numba" and skippable and long_enough and not self.watched
-
-    def run_epoch(self, epoch, order, ahead):
-        """Visit the samples in `order`: one kernel call, or one a batch if a callback watches."""
-        t, state, n_steps = self.state.training, self.state, self.n_steps
-        step = np.arange(epoch * n_steps, (epoch + 1) * n_steps, dtype=np.float64)
-        rates = t.learning_rate * SCHEDULES[t.schedule](step, t.n_epochs * n_steps)
-        state.epoch, state.learning_rate, self.rows_read = epoch, rates[-1], 0
-        if self.watched:
-            loss, mistakes = self._run_batches(order, ahead, rates)
-        else:
-            loss, mistakes = self._call(order, ahead, rates)
-        state.epoch_loss, state.epoch_error = loss / len(order), mistakes / len(order)
-        return state
-
-    def _run_batches(self, order, ahead, rates):
-        state, size = self.state, self.batch_size
-        loss_sum = mistakes = visited = 0
-        for state.batch, state.learning_rate in enumerate(rates):
-            state.rows = order[state.batch * size : (state.batch + 1) * size]
-            to_read = ahead[state.batch * size :]
-            loss, wrong = self._call(state.rows, to_read, rates[state.batch : state.batch + 1])
-            loss_sum, mistakes = loss_sum + loss, mistakes + wrong
-            visited += len(state.rows)
-            state.labels, state.scores = self.y[state.rows], self.score[: len(state.rows)]
-            state.batch_loss = loss / len(state.rows)
-            state.epoch_loss, state.epoch_error = loss_sum / visited, mistakes / visited
-            for callback in self.callbacks:
-                if callback.on_batch:
-                    callback.on_batch(state)
-                    self.check_state(callback)
-        return loss_sum, mistakes
-
-    def _call(self, order, ahead, rates):
-        """One kernel call: moves w and b, returns the sum of the losses and the mistakes."""
-        t, state = self.state.training, self.state
-        screen = self.screening.screen() if self.screening else self.read_all
-        if screen.floor.size or not reads_ahead(self.X, t.shuffle_block):
-            ahead = kernels.NOTHING_AHEAD  # a row that is skipped is not worth reading
-        state.grad_w = self.grad_w
-        arguments = kernels.arguments(
-            self.X,
-            self.y,
-            state.w,
-            state.b,
-            order,
-            rates,
-            self.batch_size,
-            eps=t.eps,
-            loss=LOSSES[t.loss],
-            ball=BALLS[t.ball],
-            mean=t.reduction == "mean",
-            proximal=t.update == "proximal",
-            ahead=ahead,
-            grad_w=self.grad_w,
-            score=self.score,
-            iterate_sum=self.iterate_sum,
-            screen=screen,
-        )
-        state.b, state.grad_b, loss, mistakes, rows_read = self.kernel(*arguments)
-        self.rows_read += rows_read
-        if self.screening:
-            self.screening.note(rows_read)
-        return loss, mistakes
-
-    def check_state(self, callback):
-        """ValueError unless w and b are fit for the kernel still, and the training is as it was."""
-        w, like, name = self.state.w, self.grad_w, type(callback).__name__
-        if type(w) is not np.ndarray or (w.shape, w.dtype) != (like.shape, like.dtype):
-            expected = f"{like.dtype} numbers of shape {like.shape}"
-            raise ValueError(f"{name}: state.w: found {w!r:.50}, expected {expected}")
-        if not w.flags.carray:
-            raise ValueError(f"{name}: state.w: found it read-only or not contiguous")
-        check_finite(w, f"{name}: state.w")
-        check_number(f"{name}: state.b", self.state.b, -math.inf)
-        if self.state.training is not self.training or _settings(self.training) != self.settings:
-            raise ValueError(f"{name}: state.training: found it changed, expected it as it was")
-
-    def result(self):
-        """The last iterate, or the mean of all."""
-        if not self.state.training.average:
-            return self.state.w, self.state.b
-        mean = self.iterate_sum / (self.n_steps * self.state.training.n_epochs)
-        return mean[:-1].astype(self.state.w.dtype), float(mean[-1])

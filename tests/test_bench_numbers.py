@@ -180,7 +180,7 @@ def test_screening_that_changes_the_model_is_refused(few, monkeypatch, other):
     for full, right in ((fake([1.0, 2.0]), True), (other, False)):
 
         def fit(*job, full=full):
-            return full if np.isinf(screening.sgd.SCREEN_FROM) else fake([1.0, 2.0])
+            return full if np.isinf(screening.loop.SCREEN_FROM) else fake([1.0, 2.0])
 
         monkeypatch.setattr(screening, "fit", fit)
         baseline, case = screening._cases(few.stored("float32"), few.y, 0.1, 3)

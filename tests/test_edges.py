@@ -5,10 +5,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from numlin import kernels, optimum, sgd
+from numlin import kernels, optimum
 from numlin.attacks import attack, radii, robust_accuracy
 from numlin.balls import BALLS
-from numlin.kernels import compiled
+from numlin.kernels import compiled, loop
 from numlin.kernels.screening import Screening
 from numlin.losses import LOGISTIC, LOSSES
 from numlin.objective import error_rate, kinks, objective, robust_margin, subgradient
@@ -264,8 +264,8 @@ def test_weights_or_a_bias_that_are_lost_in_the_last_step_are_told(pixel, plan):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
 def test_blocks_are_read_ahead_up_to_so_many_bytes(dtype):
     X = np.zeros((2, 16), dtype)
-    most = sgd.READ_AHEAD // (16 * X.itemsize)
-    assert sgd.reads_ahead(X, most) and not sgd.reads_ahead(X, most + 1)
+    most = loop.READ_AHEAD // (16 * X.itemsize)
+    assert loop.reads_ahead(X, most) and not loop.reads_ahead(X, most + 1)
 
 
 def test_a_worst_delta_at_the_wall_is_a_kink_of_the_box():

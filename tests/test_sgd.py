@@ -18,7 +18,7 @@ from numlin.callbacks import (
     WeightSnapshots,
 )
 from numlin.data import datasets
-from numlin.kernels import reference
+from numlin.kernels import loop, reference
 from numlin.objective import error_rate, objective, subgradient
 from numlin.sgd import DivergenceError, Training, fit, fit_many
 
@@ -304,7 +304,7 @@ def test_rows_are_skipped_where_that_is_exact_and_never_change_the_model(
     plan = {"eps": 0.01, "n_epochs": 80, "batch_size": 50, "learning_rate": 1.0}
     plan = training(**(plan | changes))
     screened = fit(X, y, plan)
-    monkeypatch.setattr(sgd, "SCREEN_FROM", 10**9)
+    monkeypatch.setattr(loop, "SCREEN_FROM", 10**9)
     full = fit(X, y, plan)
     assert (screened.w == full.w).all() and screened.b == full.b
     assert (screened.losses == full.losses).all() and (screened.errors == full.errors).all()
