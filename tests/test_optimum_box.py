@@ -174,6 +174,16 @@ def test_a_boxed_margin_that_is_not_one_is_not_proved():
             rational.prove_margin(X, y, wrong)
 
 
+def test_a_radius_at_which_images_touch_does_not_separate_them():
+    """Black and white meet at 1/2: moved outwards, this lower end is exactly there."""
+    X, y = np.array([[0], [255]], np.uint8), np.array([-1, 1])
+    found = optimum.margin(X, y, ball="linf-box")
+    assert rational.prove_margin(X, y, found).value < Fraction(1, 2)
+    touching = replace(found, lower=0.5 + 1 / rational.APART, w=np.ones(1), b=-0.5)
+    with pytest.raises(rational.ProofError, match="separates False"):
+        rational.prove_margin(X, y, touching)
+
+
 def test_images_that_nothing_separates_have_no_boxed_margin():
     X, y = np.full((3, 4), 77, np.uint8), np.array([1, 1, -1])
     assert optimum.margin(X, y, ball="linf-box").lower == 0
