@@ -149,6 +149,15 @@ def test_a_row_that_is_not_steady_says_why(samples, why):
         assert found.verdict.startswith(f"unsteady: {why}") and not report.regressed([found])
 
 
+def test_a_row_whose_control_differs_is_not_judged():
+    """Every other process of the old code is 4% slower than the rest: so is luck, on that day."""
+    samples = around(1.0, 20, 0.01) * np.where(np.arange(20) % 2, 1.0, 1.04)
+    assert not processes.unsteady(samples)
+    old = [result(float(s)) for s in samples]
+    (found,) = (r for r in processes.compare(old, replicates(9.0)) if r.name.endswith("kernel"))
+    assert found.verdict == "unsteady: the control differs" and not report.regressed([found])
+
+
 def test_results_of_different_work_are_not_compared():
     for changes in ({"quick": True}, {"data": "synthetic"}):
         with pytest.raises(ValueError, match=f"--compare: {next(iter(changes))} was"):

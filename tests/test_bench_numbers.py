@@ -162,12 +162,13 @@ def fake(w, b=0.0, losses=(1.0,)):
 
 @pytest.mark.parametrize("other", [fake([1.0, 2.5]), fake([1.0, 2.0], 1e-9)], ids=["w", "b"])
 def test_models_side_by_side_that_differ_are_refused(few, monkeypatch, other):
-    true = fake([1.0, 2.0])
-    monkeypatch.setattr(many, "fit", lambda *job: true)
+    true, trained = fake([1.0, 2.0]), set()
+    monkeypatch.setattr(many, "fit", lambda X, y, t: trained.add((t.eps, t.seed)) or true)
     results = [true] * 32
     monkeypatch.setattr(many, "fit_many", lambda jobs, threads: results)
     case = many._cases(few, "uint8", 2)[0]
     case.check()
+    assert len(trained) == 32  # no model twice
     assert case.rows == 32 * 2 * 80 and case.clock.__name__ == "perf_counter"
     results = [*[true] * 31, other]
     refuses(case)

@@ -130,9 +130,14 @@ def test_evaluate_says_for_whom_a_bound_in_a_hurry_holds(
     X, y = datasets.load("train", (0, 1), np.uint8, strokes_source)
     model = LinearClassifier(eps=0.0, n_epochs=1).fit(X, y)
     model.save(tmp_path / "model.npz")
-    monkeypatch.setattr("numlin.commands.evaluate.bound_within", lambda *_: (0.001, 7.25))
+    norms = []
+    monkeypatch.setattr(
+        "numlin.commands.evaluate.bound_within",
+        lambda X, y, eps, norm, seconds: norms.append(norm) or (0.001, 7.25),
+    )
     asked = [tmp_path / "model.npz", *SYNTHETIC, "--digits", 0, 1]
     code, out, _ = numlin(capsys, "evaluate", *asked)
+    assert norms == [pytest.approx(sum(abs(float(v)) for v in model.w), rel=1e-5)]
     assert code == 0 and "no linear classifier with ||w||_1 up to its 7.25 is below 0.001" in out
 
 

@@ -452,6 +452,12 @@ def test_labels_may_be_other_integers(tmp_path):
     assert load("train", (0, 1), source=source)[1].tolist() == [-1, 1, 1]
 
 
+def test_labels_are_kept_in_as_many_bytes_as_they_need():
+    """256 in one byte would be a 0."""
+    found = {(-1, 3): np.int32, (0, 255): np.uint8, (0, 256): np.int32}
+    assert {ends: datasets._least(np.array(ends)) for ends in found} == found
+
+
 def test_labels_that_are_not_there_are_named_beside_those_that_are(tmp_path):
     source = small(tmp_path, IMAGES_OF_FOUR[:3], np.uint8([5, 1, 12]))
     assert load(digits=(12, 5), source=source)[1].tolist() == [1, -1]

@@ -490,3 +490,11 @@ for k in range(300):
     assert [each.communicate()[1] for each in running] == [""] * 4
     for k in range(300):
         assert [each.name for each in (tmp_path / f"{k}" / "deep").iterdir()] == ["file"]
+
+
+def test_a_record_that_json_cannot_say_leaves_the_old_file(tmp_path):
+    path = tmp_path / "record.json"
+    files.write_json(path, {"loss": 0.5})
+    with pytest.raises(ValueError, match="JSON"):
+        files.write_json(path, {"loss": float("nan")})
+    assert json.loads(path.read_text()) == {"loss": 0.5} and os.listdir(tmp_path) == [path.name]

@@ -108,6 +108,17 @@ def test_a_reduced_hull_is_reached_by_means_under_the_cap():
     np.testing.assert_allclose(reduced_hull(points, 1 / 3), 4 / 3)
 
 
+def test_reduced_hulls_come_within_twice_eps():
+    """Their l-inf distance by support functions: the largest gap along any w with ||w||_1 = 1."""
+    t = np.linspace(-1, 1, 2001)
+    w = np.concatenate([np.stack([t, side * (1 - np.abs(t))]) for side in (1, -1)], axis=1)
+    for axes, eps in zip(PRICE_FIGURES["reduced-hulls"].function(None).axes, (0, 0.05, 0.1, 0.14)):
+        hulls = [p.get_path().vertices for p in axes.patches if p.get_alpha() == 0.35]
+        assert len(hulls) == 2
+        gap = ((hulls[1] @ w).min(axis=0) - (hulls[0] @ w).max(axis=0)).max()
+        assert gap == pytest.approx(2 * eps, abs=2e-3)
+
+
 def test_numbers_and_pixels_are_shown_as_they_are():
     assert [signed(v) for v in (1.234, -0.5, 1e-12, -1e-12)] == [
         "+1.23", "\N{MINUS SIGN}0.50", "0.00", "0.00"
