@@ -212,9 +212,14 @@ function text(value, places = 4) {
 
 const percent = (share, places = 2) => `${(100 * share).toFixed(places)}%`;
 
+// A new text is laid out anew, even if it is the old one.
+function say(node, shown) {
+  if (node.textContent !== shown) node.textContent = shown;
+}
+
 function put(id, value, shown = text(value)) {
   find(id).dataset.value = value;
-  if (find(id).textContent !== shown) find(id).textContent = shown;
+  say(find(id), shown);
 }
 
 // Drawing.
@@ -238,9 +243,10 @@ function svg(parent, tag, attributes = {}, content = "") {
 // Pixels in grey, white at `low` and black at `high`.
 function paint(canvas, x, low = 0, high = 1) {
   const shades = new ImageData(WIDE, HIGH);
+  shades.data.fill(255);
   for (let j = 0; j < N_PIXELS; j++) {
     const grey = (255 * (high - x[j])) / (high - low);
-    shades.data.set([grey, grey, grey, 255], 4 * j);
+    for (let channel = 0; channel < 3; channel++) shades.data[4 * j + channel] = grey;
   }
   canvas.getContext("2d").putImageData(shades, 0, 0);
 }
@@ -250,17 +256,19 @@ function paintSigns(canvas, values, full, [minus, plus]) {
   const context = canvas.getContext("2d");
   const cell = canvas.width / WIDE;
   context.clearRect(0, 0, canvas.width, canvas.height);
-  for (let j = 0; j < N_PIXELS; j++) {
-    if (!values[j]) continue;
-    const [left, top] = [cell * (j % WIDE), cell * Math.floor(j / WIDE)];
-    context.globalAlpha = Math.min(1, Math.abs(values[j]) / full);
-    context.fillStyle = values[j] > 0 ? plus : minus;
-    context.fillRect(left, top, cell, cell);
-    if (cell < 8) continue;
-    context.fillStyle = "#000";
-    context.fillRect(left + 4, top + 7, 8, 2);
-    if (values[j] > 0) context.fillRect(left + 7, top + 4, 2, 8);
-  }
+  const fill = (style, [x, y, width, height], where) => {
+    context.fillStyle = style;
+    for (let j = 0; j < N_PIXELS; j++) {
+      if (!where(values[j])) continue;
+      context.globalAlpha = Math.min(1, Math.abs(values[j]) / full);
+      context.fillRect(cell * (j % WIDE) + x, cell * Math.floor(j / WIDE) + y, width, height);
+    }
+  };
+  fill(minus, [0, 0, cell, cell], (value) => value < 0);
+  fill(plus, [0, 0, cell, cell], (value) => value > 0);
+  if (cell < 8) return;
+  fill("#000", [4, 7, 8, 2], (value) => value);
+  fill("#000", [7, 4, 2, 8], (value) => value > 0);
 }
 
 const DIGIT_COLOURS = ["#4d9221", "#c51b7d"];
@@ -303,23 +311,23 @@ for (const select of all('[data-sets="ball"]')) {
 for (const slider of all('[data-sets="eps"]')) on(slider, "input", () => (state.eps = Number(slider.value)));
 
 part(
-  () => [state.model.name, state.ball, state.eps],
-  () => {
-    all('[data-sets="model"]').forEach((each) => (each.value = state.model.name));
-    all('[data-sets="ball"]').forEach((each) => (each.value = state.ball));
-    for (const each of all('[data-sets="eps"]')) {
-      Object.assign(each, { max: limit(), step: limit() / 500, value: state.eps });
-    }
-    all('[data-shows="eps"]').forEach((each) => (each.textContent = text(state.eps, norm() === "linf" ? 3 : 2)));
-  },
-);
-part(
   () => [norm()],
   () => {
+    for (const each of all('[data-sets="eps"]')) Object.assign(each, { max: limit(), step: limit() / 500 });
     for (const scale of all(".scale")) {
       scale.replaceChildren();
       for (let k = 0; k <= 5; k++) element(scale, "i", {}, String((k * limit()) / 5));
     }
+  },
+);
+part(
+  () => [state.model.name, state.ball, state.eps],
+  () => {
+    for (const name of ["model", "ball", "eps"]) {
+      const now = String(state[name].name ?? state[name]);
+      all(`[data-sets="${name}"]`).forEach((each) => each.value === now || (each.value = now));
+    }
+    all('[data-shows="eps"]').forEach((each) => say(each, text(state.eps, norm() === "linf" ? 3 : 2)));
   },
 );
 

@@ -43,8 +43,8 @@ part(
     paint(find("perturbed"), perturbed, low, high);
     const full = Math.max(strongest(delta), norm() === "linf" ? limit() : 0.1);
     paintSigns(find("delta"), delta, full, MOVE_COLOURS);
-    find("range").textContent = `white ${text(low, 2)}, black ${text(high, 2)}`;
-    find("full").textContent = `+ adds ink, \u2212 takes it; full colour at ${text(full, 2)}`;
+    say(find("range"), `white ${text(low, 2)}, black ${text(high, 2)}`);
+    say(find("full"), `+ adds ink, \u2212 takes it; full colour at ${text(full, 2)}`);
   },
 );
 
@@ -88,15 +88,15 @@ function showAxis(before, after) {
   const place = (value) => 50 + (50 * value) / edge;
   const axis = find("axis");
   const part = (name) => axis.querySelector(name);
-  part(".left").textContent = `\u2190 reads as ${data.digits[0]}`;
-  part(".right").textContent = `reads as ${data.digits[1]} \u2192`;
+  say(part(".left"), `\u2190 reads as ${data.digits[0]}`);
+  say(part(".right"), `reads as ${data.digits[1]} \u2192`);
   part(".clean").style.left = `${place(before)}%`;
   part(".attacked").style.left = `${place(after)}%`;
   part(".path").style.left = `${place(Math.min(before, after))}%`;
   part(".path").style.width = `${place(Math.abs(before - after)) - 50}%`;
   axis.querySelectorAll("i").forEach((tick, k) => {
     tick.style.left = `${25 * k}%`;
-    tick.textContent = String(Number((((k - 2) * edge) / 2).toPrecision(3))).replace("-", "\u2212");
+    say(tick, String(Number((((k - 2) * edge) / 2).toPrecision(3))).replace("-", "\u2212"));
   });
   axis.setAttribute("aria-label", `Score ${text(before)}, ${text(after)} when perturbed; the boundary is at 0`);
 }
