@@ -8,6 +8,7 @@ global minima of the three robust objectives (`numlin.optimum`), from which ten 
 those of a few more eps, and those against the adversary who must keep all pixels in [0, 1].
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -254,26 +255,23 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
     fit(np.eye(2, dtype=np.float32), [-1, 1], Training(n_epochs=1, engine=engine))
     clock.lap("compile")
     trained = {}
-    with Progress("training", len(PROTOCOL) + 2) as progress:
+    with Progress("training", len(PROTOCOL) + 1) as progress:
         for name, protocol in PROTOCOL.items():
             progress.advance(note=name)
             model = LinearClassifier(**protocol, seed=seed, engine=engine)
             trained[name] = model, _record(model, train, test, article.dataset)
         clock.lap("train")
-        progress.advance(note="the optima")
-        article.path = path(raw, y, PATH_EPS)
-        progress.advance(note="the optima in the pixel box")
-        boxed = path(raw, y, TABLE_EPS, ball=LINF_BOX)
+        progress.advance(note="the optima, free and in the pixel box")
+        with ThreadPoolExecutor(2) as pool:  # both spend their time outside of Python
+            free = pool.submit(path, raw, y, PATH_EPS)
+            boxed = pool.submit(path, raw, y, TABLE_EPS, ball=LINF_BOX).result()
+            article.path = free.result()
         optima = {f"optimum-{found.eps}": found for found in article.path if found.eps in TABLE_EPS}
         optima |= {f"boxed-{found.eps}": found for found in boxed}
         clock.lap("optimum")
-    X = pixels(raw, np.float64)
-    bounds = {0.0: 0.0} | {eps: optima[f"optimum-{eps}"].lower_bound for eps in TABLE_EPS}
-    for name, (model, records) in trained.items():
-        run = article.runs[name] = _evaluate(model, X, y, X_test, y_test)
-        run.lower_bound, run.records = bounds[model.eps], records
+    models = {name: model for name, (model, _) in trained.items()}
     for name, found in optima.items():
-        model = LinearClassifier.from_weights(
+        models[name] = LinearClassifier.from_weights(
             found.w,
             found.b,
             eps=found.eps,
@@ -281,7 +279,16 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
             engine=engine,
             trained_on={**article.dataset, "solver": "numlin.optimum.path"},
         )
-        run = article.optima[name] = _evaluate(model, X, y, X_test, y_test)
+    X = pixels(raw, np.float64)
+    with ThreadPoolExecutor(2) as pool:
+        runs = pool.map(lambda model: _evaluate(model, X, y, X_test, y_test), models.values())
+        runs = dict(zip(models, runs, strict=True))
+    bounds = {0.0: 0.0} | {eps: optima[f"optimum-{eps}"].lower_bound for eps in TABLE_EPS}
+    for name, (model, records) in trained.items():
+        run = article.runs[name] = runs[name]
+        run.lower_bound, run.records = bounds[model.eps], records
+    for name, found in optima.items():
+        run = article.optima[name] = runs[name]
         run.lower_bound = found.lower_bound
     clock.lap("attack")
     return article
