@@ -1,4 +1,4 @@
-"""The global minimum, eps* and the path: numlin's simplex methods against other solvers.
+"""The global minimum, eps* and the path: numlin against other solvers.
 
 HiGHS (dual simplex, scipy.optimize.linprog) gets the sparse formulation: w = u - v with u, v >= 0,
 one variable for ||w||_1, one slack for each sample. The honest peer is HiGHS with what makes the

@@ -62,11 +62,14 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     margins = (np.linspace(-3, 3, 13), np.array([[1.0, 1.0], [0.0, 2.0]]), np.array(-0.3), a(-1e9))
     return [(name, (m,)) for m in margins for name in OWN]
 
 
 def prove(s):
+    """Held against central differences away from the kink, the subgradient inequality at it."""
+
     def f(m):
         return sum(max(0.0, 1.0 - k) for k in m)
 

@@ -70,10 +70,12 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     return [("gradient", (w, b, X, y)) for w, b, X, y, _ in samples()]
 
 
 def prove(s):
+    """Held against central differences in w and b, and a plain loop's time."""
     for w, b, X, y, _ in samples()[:4]:
         f, slope = at_point(worst_case, X, y), at_point(partial(s, "gradient"), X, y)
         kinks = at_point(objective.kinks, X, y)

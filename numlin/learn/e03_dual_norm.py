@@ -84,12 +84,14 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     rng = np.random.default_rng(3)
     vectors = [*rng.normal(size=(3, 4)), a(0, 2, 0, -1), a(3, -3, 3), a(0, 0), a(-5)]
     return [(name, (w, norm)) for w in vectors for norm in ("linf", "l2", "l1") for name in OWN]
 
 
 def prove(s):
+    """Held against every corner of each ball and random rivals inside."""
     rng = np.random.default_rng(0)
     for w, norm in (args for name, args in cases() if name == "dual_norm"):
         d, order = len(w), {"linf": np.inf, "l2": 2, "l1": 1}[norm]

@@ -108,10 +108,12 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     return [(name, sample) for sample in samples() for name in OWN]
 
 
 def prove(s):
+    """Held against every corner of the ball, central differences and the subgradient inequality."""
     for k, (w, b, *data) in enumerate(samples()):
         found, worst = s("robust_objective", w, b, *data), worst_case(w, b, *data)
         s.holds(abs(found - worst) < 1e-12, f"{beside(found, worst)}, by trying every corner")

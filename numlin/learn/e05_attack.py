@@ -57,10 +57,12 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     return [("attack", (w, X, y, eps)) for w, _, X, y, eps in samples()]
 
 
 def prove(s):
+    """Held against every corner of the ball."""
     for name, args in cases():
         w, X, y, eps = args
         found = s(name, *args)

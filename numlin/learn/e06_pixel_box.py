@@ -90,6 +90,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     rng, found = np.random.default_rng(6), []
     for eps in (0.1, 0.45, 1.5, 0.0):
         X = np.clip(rng.uniform(-0.3, 1.3, (6, 4)), 0, 1)
@@ -100,6 +101,7 @@ def cases():
 
 
 def prove(s):
+    """Held against every corner of ball and box together."""
     for name, args in cases():
         w, X, y, eps = args
         found = s(name, *args)

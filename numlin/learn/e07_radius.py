@@ -85,6 +85,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     rng = np.random.default_rng(7)
     found = [("radii", (w, b, X, y)) for w, b, X, y, _ in samples()]
     for radius in (rng.uniform(size=9), a(0.5, 0, np.inf, 0.25, 0.25), a(0)):
@@ -93,6 +94,8 @@ def cases():
 
 
 def prove(s):
+    """Held against the worst corner at the radius, and a plain loop's time."""
+
     def least(eps, w, b, x, k):
         return (k * ((x + eps * corners(len(w))) @ w + b)).min()
 

@@ -68,6 +68,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     rng, found = np.random.default_rng(8), []
     cubic = Named("x -> sum of x^3 + x_0 x_1", lambda x: float((x**3).sum() + x[0] * x[1]))
     constant = Named("x -> 7", lambda x: 7.0)
@@ -81,6 +82,7 @@ def cases():
 
 
 def prove(s):
+    """Held against slopes known by hand and the order of the error."""
     difference, order = partial(s, "central_difference"), partial(s, "error_order")
     steps = 0.5 ** np.arange(2, 7)
     for power, p in ((3, 2), (5, 4)):  # at 0, D(h) of x^3 is h^2 and of x^5 is h^4

@@ -122,6 +122,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     right, hinge = Named("3 x^2", lambda x: 3 * x**2), Named("1 - x", lambda x: 1 - x)
     loss = Named("x -> sum max(0, 1 - x)", lambda x: float(np.maximum(0, 1 - x).sum()))
     x, near = a(1, -2, 0.5), a(1e-5, -0.5)
@@ -140,6 +141,7 @@ def cases():
 
 
 def prove(s):
+    """Held against right gradients that must pass and planted mistakes that must not."""
     truth = "pass fail fail fail fail pass pass fail pass pass fail inconclusive pass".split()
     for (name, args), word in zip(cases(), truth):
         found = s(name, *args)

@@ -98,6 +98,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     rng, found = np.random.default_rng(10), []
     for w, b, X, y, eps in samples():
         for size in (1, 3, len(y), 100):
@@ -106,6 +107,8 @@ def cases():
 
 
 def prove(s):
+    """Held against central differences of one step, and an epoch batch by batch."""
+
     def step(w, b, X, y, rows, eps, size):
         moved = s("sgd_epoch", w, b, X, y, rows, eps, 1.0, size)
         return w - moved[0], b - moved[1]

@@ -43,10 +43,12 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     return e10_epoch.cases()
 
 
 def prove(s):
+    """Held against the plain loop, and numlin's own time."""
     e10_epoch.prove(s)
     found = s.functions["sgd_epoch"]
     if not hasattr(found, "py_func"):

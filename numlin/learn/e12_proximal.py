@@ -74,6 +74,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     rng = np.random.default_rng(12)
     vectors = (*rng.normal(size=(3, 4)), a(0, 1, -1, 3))
     found = [("prox", (v, t)) for v in vectors for t in (0.5, 1.0, 0.0)]
@@ -83,6 +84,8 @@ def cases():
 
 
 def prove(s):
+    """Held against rivals on lines through each minimum."""
+
     def value(u, v, t, grad=0.0):
         return np.square(u - v).sum(-1) / 2 + t * np.abs(u).sum(-1) + (grad * u).sum(-1)
 

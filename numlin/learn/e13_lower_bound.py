@@ -102,6 +102,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     rng, found = np.random.default_rng(13), [("make_feasible", m.example) for m in MISTAKES]
     for n, d, few in ((8, 3, -1.0), (9, 2, 1.0), (6, 4, -1.0)):
         X, y = rng.uniform(size=(n, d)), np.where(rng.permutation(n) % 3, -few, few)
@@ -120,6 +121,7 @@ def cases():
 
 
 def prove(s):
+    """Held against objectives that no bound may exceed, and the certified minimum."""
     rng = np.random.default_rng(0)
     for name, args in cases():
         _, _, X, y, eps = args

@@ -107,6 +107,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     found, (w, b, a, value, X, *data) = [m.example for m in MISTAKES], PROOF
     for sign in (1, -1):
         w, X = [sign * w[0], Fraction(0)], [[sign * x[0], Fraction(1, 2)] for x in X]
@@ -117,6 +118,7 @@ def cases():
 
 
 def prove(s):
+    """Held against true proofs, and cheats that only one condition notices."""
     rng = np.random.default_rng(0)
     for name, args in cases():
         w, b, _, value, X, y, eps = args

@@ -84,6 +84,7 @@ MISTAKES = (
 
 
 def cases():
+    """Calls (function, arguments), ordinary and degenerate, that a solution must get right."""
     good = [_file(code, (2, 3)) for code in CODES] + [_file(8, (3, 2, 2)), _file(9, ())]
     good += [_file(12, (2,), [-1, 70000]), _file(13, (1, 2), [0.5, -2]), _file(8, (0, 3))]
     one = good[0]
@@ -93,6 +94,7 @@ def cases():
 
 
 def prove(s):
+    """Held against files of every type and shape, and broken ones."""
     rng = np.random.default_rng(0)
     for shape in ((5,), (2, 3, 4), (3, 1)):
         numbers = rng.integers(-100, 100, shape)
