@@ -168,7 +168,8 @@ def test_titles_state_what_was_found(drawn, hard):
                 assert number is None or float(shown) == pytest.approx(number, abs=slack), title
 
 
-def test_drawing_leaves_no_global_state(easy):
+def test_drawing_leaves_no_global_state(easy, monkeypatch):
+    monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)  # of another test
     before = {key: matplotlib.rcParams[key] for key in STYLE}
     draw("hinge-loss", easy)
     assert {key: matplotlib.rcParams[key] for key in STYLE} == before

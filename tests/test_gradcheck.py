@@ -866,3 +866,17 @@ def test_what_a_cancellation_does_to_the_finest_steps_fails_no_right_gradient(na
         assert check_gradient(f, gradient, x).verdict != "fail", distance
         wrong = check_gradient(f, lambda x: gradient(x) * (1 + 1e-5), x)
         assert wrong.verdict == "fail", distance
+
+
+@pytest.mark.parametrize(
+    "f, wrong, x",
+    [
+        (lambda x: 1e16 + np.exp(3 * x).sum(), lambda x: -3 * np.exp(3 * x), 1.0),
+        (lambda x: 1e13 + (x**x).sum(), lambda x: 0.5 * x**x * (np.log(x) + 1), 0.3),
+        (lambda x: 1e15 + np.sin(x).sum(), lambda x: 0 * x, 0.3),
+    ],
+    ids=["steep far out", "clear nearby", "a few roundings"],
+)
+def test_a_slope_buried_under_a_constant_does_not_pass_as_zero(f, wrong, x):
+    """Far out exp is steep enough to hide anything; that says nothing of the slope at x."""
+    assert str(check_gradient(f, wrong, [x]).verdict) == "inconclusive"

@@ -43,8 +43,9 @@ wider is allowed. Where no slope is to be seen, a claim passes as zero, as the r
     max(|c|, |S - c|) <= V  and  W <= rtol R / 100,
 
 R the steepest rise |phi(t) - phi(0)| / |t| that stands clear of rounding on the same line, up to
-10 h or where it first does further out, and W the largest V, unless phi keeps its every bit that of
-steps no longer than x among them: f may be even about 0. Where phi never rises, c = 0 passes.
+10 h or, if phi keeps its value there, where it first does further out, and W the largest V, unless
+phi keeps its every bit that of steps no longer than x among them: f may be even about 0. Where phi
+never rises, c = 0 passes.
 Nothing fails between the slopes left and right of a kink at x, nor by half their difference more.
 
 What is assumed: that f is smooth on some scale on which its rounding still shows the slope. A

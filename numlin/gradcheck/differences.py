@@ -250,15 +250,19 @@ def stair(line, top, noise):
 
 
 def hides(line, slope, noise):
-    """Whether phi rises steeper than `slope`: somewhere up to ten of the widest step, or where it
-    first does further out. None if it never stands clear of ten roundings.
+    """Whether phi rises steeper than `slope`: somewhere up to ten of the widest step or, if it does
+    not move by more than a rounding there, where it first does by ten further out. None if never.
     """
+    moved = False
     for k in (0, 1, -1, -2, -3, *range(2, 30)):
+        if k == 2 and moved:
+            return False
         for sign in (1, -1):
             step, value = line(sign * line.top * 10.0**k)
-            rise = abs(value - line.at_x) - 10 * max(noise, EPS * abs(value))
-            if rise > slope * abs(step) or (rise > 0 and k > 1):
-                return rise > slope * abs(step)
+            rise, rounded = abs(value - line.at_x), max(noise, EPS * abs(value))
+            moved, clear = moved or rise > rounded, rise - 10 * rounded
+            if clear > slope * abs(step) or (clear > 0 and k > 1):
+                return clear > slope * abs(step)
     return None
 
 
