@@ -30,10 +30,29 @@ def corner(X, y):
     None where samples are lost (the classes are not separable, or hardly), or where rounding ends
     the way. X is (n_samples, n_features).
     """
-    used, working = np.flatnonzero(X.any(axis=0)), np.zeros(len(y), bool)
+    used = np.flatnonzero(X.any(axis=0))
     Z = np.append(X[:, used] * scale(X), np.ones((len(y), 1)), axis=1) * y[:, None]
     toll = np.append(np.full(len(used), TOLL), 0.0)
-    working[:: max(1, len(y) // SOME)] = True
+    try:
+        with np.errstate(all="ignore"):  # a lost path says so
+            found = _shortest(Z, toll)
+            if found is None:
+                return None
+            S, C, v, t = _square(Z, toll, *found)
+        w, a, B = np.zeros(X.shape[1] + 1), np.zeros(len(y)), Z[np.ix_(S, C)]
+        signs = np.sign(np.where(toll > 0, t @ Z, v))[C]
+        coordinates = np.append(used, X.shape[1])[C]
+        w[coordinates] = np.linalg.solve(B, np.ones(len(S)))
+        a[S] = np.linalg.solve(B.T, toll[C] * signs)
+    except np.linalg.LinAlgError:
+        return None
+    return w[:-1], float(w[-1]), a, Basis(S, coordinates, signs)
+
+
+def _shortest(Z, toll):
+    """v (D,) and multipliers t (n,) from working sets of Z (n, D), or None if samples are lost."""
+    working = np.zeros(len(Z), bool)
+    working[:: max(1, len(Z) // SOME)] = True
     for turn in range(ROUNDS):
         rows = np.flatnonzero(working)
 
@@ -43,46 +62,33 @@ def corner(X, y):
             inside[rows] = margin[rows] < LOST
             return inside.any()
 
-        try:
-            with np.errstate(all="ignore"):  # a lost path says so
-                v, t, _ = interior.minimise(Z[rows], toll, others)
-        except np.linalg.LinAlgError:
-            return None
+        v, t, _ = interior.minimise(Z[rows], toll, others)
         margin = Z @ v
         if margin[rows].min() < LOST:
             return None
         inside = (margin < 1 - TIE) & ~working
         if not inside.any():
-            break
+            everyone = np.zeros(len(Z))
+            everyone[rows] = t
+            return v, everyone
         if turn < GROWING:
             working[rows] = t > IDLE * t.max()
             working[np.argsort(margin, kind="stable")[:SOME]] = True
         else:
             working |= inside
-    everyone, q = np.zeros(len(y)), t @ Z[rows]
-    everyone[rows], size = t, np.abs(v) / np.abs(v[:-1]).max()
-    S = np.flatnonzero(everyone > TOLL * np.maximum(margin - 1, 0))
-    C = np.flatnonzero((TOLL * size > toll - np.abs(q)) | (toll == 0))
-    if inside.any():
-        return None
-    S, C, t = _square(Z, toll, v, everyone, S, C)
-    w, a, B = np.zeros(X.shape[1] + 1), np.zeros(len(y)), Z[np.ix_(S, C)]
-    signs = np.sign(np.where(toll > 0, t @ Z, v))[C]
-    coordinates = np.append(used, X.shape[1])[C]
-    try:
-        w[coordinates] = np.linalg.solve(B, np.ones(len(S)))
-        a[S] = np.linalg.solve(B.T, toll[C] * signs)
-    except np.linalg.LinAlgError:
-        return None
-    return w[:-1], float(w[-1]), a, Basis(S, coordinates, signs)
+    return None
 
 
-def _square(Z, toll, v, t, S, C):
-    """Samples S and as many coordinates C, from more of the one or of the other, and t there.
+def _square(Z, toll, v, t):
+    """Samples S and as many coordinates C of a corner, and v (D,) and t (n,) there.
 
-    More coordinates: v is inside a face of optima. It moves along it until a weight is 0 or one
-    more sample on the margin. More samples: t does the same. Z is (n, D), v, toll (D,), t (n,).
+    If more coordinates are told to be in it, v is inside a face of optima, and moves along it until
+    a weight is 0 or one more sample on the margin. If more samples are, t does the same. Z is
+    (n, D), toll (D,).
     """
+    size = np.abs(v) / np.abs(v[:-1]).max()
+    S = np.flatnonzero(t > TOLL * np.maximum(Z @ v - 1, 0))
+    C = np.flatnonzero((TOLL * size > toll - np.abs(t @ Z)) | (toll == 0))
     while len(C) > len(S):
         C, others = C.copy(), np.setdiff1d(np.arange(len(Z)), S)
         d, sign = np.linalg.svd(Z[np.ix_(S, C)])[2][-1], np.where(toll[C] > 0, np.sign(v[C]), 0)
@@ -99,12 +105,11 @@ def _square(Z, toll, v, t, S, C):
         t[S] += step * d
         gone = (i - len(S)) % max(1, len(others))
         S, C = (np.delete(S, i), C) if i < len(S) else (S, np.append(C, others[gone]))
-    return S, C, t
+    return S, C, v, t
 
 
 def _first(values, moves):
     """Which of the values >= 0 reaches 0 first on the way along or against the moves, and where."""
-    with np.errstate(all="ignore"):
-        lengths = np.where(moves != 0, np.maximum(values, 0) / np.abs(moves), np.inf)
+    lengths = np.where(moves != 0, np.maximum(values, 0) / np.abs(moves), np.inf)
     i = int(np.argmin(lengths))
     return i, -np.sign(moves[i]) * lengths[i]
