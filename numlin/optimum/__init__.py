@@ -218,14 +218,14 @@ def minimise(X: ArrayLike, y: ArrayLike, eps: float, start: Optimum | None = Non
         if start.objective == 0:
             return replace(start, eps=eps)
         walk = Walk(X, y, start)
-    price = np.append(np.full(X.shape[1] * (2 if box else 1), 0.0 if box else eps), 0.0)
-    problem = Problem(X, y, price, np.zeros_like(price), 1 / len(y), eps if box else None)
+    drop = np.append(np.full(X.shape[1] * (2 if box else 1), 0.0 if box else eps), 0.0)
+    problem = Problem(X, y, drop, np.zeros_like(drop), 1 / len(y), eps if box else None)
     if walk:
         walk.down(eps, lambda walk: len(walk.events) >= budget)
         v, a = np.append(*walk.current.classifier(eps)), walk.multipliers(eps)
         basis, n_pivots, converged = walk.basis, len(walk.events), walk.ending != MORE
     else:
-        v, basis = np.zeros_like(price), EMPTY
+        v, basis = np.zeros_like(drop), EMPTY
         if start is not None:
             v = np.append(halves(start.w) if box else start.w, start.b)
             basis = start.basis if start.box == box else EMPTY
@@ -303,10 +303,10 @@ def lower_bound(a: Array, inner: Array, X: Array, y: Array, eps: float, box: boo
     `numlin.optimum.columns.rounding`, so the bound is a theorem, not an estimate. X is
     (n_samples, n_features), y (n_samples,).
     """
-    radius, price = (eps, 0.0) if box else (None, eps)
+    radius, drop = (eps, 0.0) if box else (None, eps)
     mass, reach = _balanced(np.clip(a, 0, 1 / len(y)), X, y, radius)
     inner_mass, inner_reach = _balanced(np.clip(inner, 0, 1 / len(y)), X, y, radius)
-    over, slack = reach - price * mass, price * inner_mass - inner_reach
+    over, slack = reach - drop * mass, drop * inner_mass - inner_reach
     if over <= 0:
         return mass
     if slack <= 0:
@@ -485,10 +485,10 @@ def _checked(X: ArrayLike, y: ArrayLike) -> tuple[Array, Array]:
 
 
 def _inner(problem, corner, discount, budget):
-    """Multipliers (n_samples,) optimal where weights cost less: strictly feasible at the price."""
-    price = problem.price - discount
-    price[-1] = 0
-    t = corner.tableau._replace(price=price)
+    """Multipliers (n_samples,) optimal where weights drop less: strictly feasible at the drop."""
+    drop = problem.drop - discount
+    drop[-1] = 0
+    t = corner.tableau._replace(drop=drop)
     outside = outside_sums(problem, corner.working, corner.below)
     descend(t, problem.unit, outside, budget)
     return multipliers(problem, replace(corner, tableau=t))

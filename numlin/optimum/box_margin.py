@@ -33,9 +33,9 @@ def interval(X, y, lower, hard, toll, budget):
     d, upper, eps, basis = X.shape[1], 1.0, lower, EMPTY
     start, w, b, a = np.zeros(2 * d + 1), None, 0.0, None
     for _ in range(ROUNDS):
-        price = np.append(np.full(2 * d, -eps / 4), 0.0)
+        drop = np.append(np.full(2 * d, -eps / 4), 0.0)
         tolls = np.append(np.full(2 * d, toll), 0.0)
-        problem = Problem(X, y, price, tolls, hard, eps)
+        problem = Problem(X, y, drop, tolls, hard, eps)
         corner = search(problem, start, basis, budget)
         start, basis = corner.v, corner.basis
         found = start[:d] - start[d:-1], start[-1]

@@ -66,8 +66,8 @@ def column_sums(X, y, a, eps, box):
     y = np.asarray(y, float)
     if box:
         return _box_sums(X, y, a, eps, scale(X))
-    pull, price = _pull(X, a * y, scale(X)), eps * a.sum()
-    return np.stack([pull - price, -pull - price])
+    pull, drop = _pull(X, a * y, scale(X)), eps * a.sum()
+    return np.stack([pull - drop, -pull - drop])
 
 
 def rounding(n_samples):

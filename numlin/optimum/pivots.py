@@ -30,8 +30,8 @@ class Tableau(NamedTuple):
     Z: np.ndarray  # (m, D) signed samples y_i (x_i, 1)
     ZT: np.ndarray  # (D, m) the same, transposed
     h: np.ndarray  # (m,) targets: 1, or 1 and a shift
-    price: np.ndarray  # (D,)
-    toll: np.ndarray  # (D,)
+    drop: np.ndarray  # (D,) what a unit of |v_j| takes off every margin
+    toll: np.ndarray  # (D,) what it costs by itself
     bend: np.ndarray  # (D,) FREE, BENT or WALL
     v: np.ndarray  # (D,) the point (w, b)
     sign: np.ndarray  # (D,) s_j of the basic coordinates, 0 for the others
@@ -60,7 +60,7 @@ def price_out(t):
         t.a[s] = 0.0
     for c in range(k):
         j = t.coordinates[c]
-        slope = t.sign[j] * t.pull[j] - t.price[j] * t.mass[0] - t.toll[j]
+        slope = t.sign[j] * t.pull[j] - t.drop[j] * t.mass[0] - t.toll[j]
         for s in range(k):
             t.a[s] -= t.inverse[c, s] * slope
     for s in range(k):
@@ -77,7 +77,7 @@ def entering(t, total, unit, bland):
     j_in, s_in, direction, slope, best = -1, -1, 0.0, 0.0, 0.0
     for j in range(t.v.size):
         pull = t.q[j] if t.bend[j] == WALL else abs(t.q[j])
-        rate = t.price[j] * total + t.toll[j] - pull
+        rate = t.drop[j] * total + t.toll[j] - pull
         if t.sign[j] == 0 and rate < -TOLERANCE and not (bland and j_in >= 0):
             upwards = t.q[j] > 0 or t.bend[j] == WALL
             merit = rate * rate / t.pixel_weight[0 if upwards else 1, j]
@@ -102,7 +102,7 @@ def edge(t, j_in, s_in, direction, du, dr):
     """Set du (k,), rates of the basic s_j v_j along the edge, and dr (m,), of all residuals."""
     k = t.counts[0]
     for i in range(dr.size):
-        dr[i] = t.price[j_in] - direction * t.ZT[j_in, i] if j_in >= 0 else 0.0
+        dr[i] = t.drop[j_in] - direction * t.ZT[j_in, i] if j_in >= 0 else 0.0
     for c in range(k):
         du[c] = -direction * t.inverse[c, s_in] if j_in < 0 else 0.0
         if j_in >= 0:
@@ -111,7 +111,7 @@ def edge(t, j_in, s_in, direction, du, dr):
     growth = 0.0
     for c in range(k):
         j = t.coordinates[c]
-        growth += t.price[j] * du[c]
+        growth += t.drop[j] * du[c]
         change, z = t.sign[j] * du[c], t.ZT[j]
         for i in range(dr.size):
             dr[i] -= change * z[i]
@@ -199,7 +199,7 @@ def basis_row(t, i, row):
         row[s] = 0.0
     for c in range(k):
         j = t.coordinates[c]
-        entry, part = t.sign[j] * t.Z[i, j] - t.price[j], t.inverse[c]
+        entry, part = t.sign[j] * t.Z[i, j] - t.drop[j], t.inverse[c]
         for s in range(k):
             row[s] += entry * part[s]
 
@@ -227,7 +227,7 @@ def reweigh(t, j_in, s_in, direction, i_out, c_out, du, dr, row, z):
     else:
         weight = t.sample_weight[t.samples[s_in]] / pivot**2
     for j in range(z.size):
-        cost = t.price[j] * total
+        cost = t.drop[j] * total
         t.pixel_weight[0, j] = max(t.pixel_weight[0, j], (z[j] - cost) ** 2 * weight)
         t.pixel_weight[1, j] = max(t.pixel_weight[1, j], (z[j] + cost) ** 2 * weight)
     for s in range(k):
@@ -247,9 +247,9 @@ def grow(t, j, sign, i, row, column):
     basis_row(t, i, row)
     for c in range(k):
         column[c] = 0.0
-    schur = sign * t.Z[i, j] - t.price[j]
+    schur = sign * t.Z[i, j] - t.drop[j]
     for s in range(k):
-        entry = sign * t.Z[t.samples[s], j] - t.price[j]
+        entry = sign * t.Z[t.samples[s], j] - t.drop[j]
         schur -= row[s] * entry
         for c in range(k):
             column[c] += t.inverse[c, s] * entry

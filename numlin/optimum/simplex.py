@@ -3,23 +3,23 @@
 The problem, in the signed samples z_i = y_i (x_i, 1) and the point v = (w, b):
 
     min over v of  sum_i unit * max(0, r_i) + sum_j toll_j |v_j|,
-    r_i = h_i - z_i.v + sum_j price_j |v_j|.
+    r_i = h_i - z_i.v + sum_j drop_j |v_j|.
 
-The price of a weight is paid inside every hinge (eps, for robust training), its toll once (an l1
+The drop of a weight is taken off every margin (eps, for robust training), its toll paid once (an l1
 penalty); the bias costs nothing. In the pixel box the coordinates are (u, v, b), w = u - v, the
-z_i worst-case columns (`numlin.optimum.columns`) without a price, and u and v have a wall at 0.
+z_i worst-case columns (`numlin.optimum.columns`) without a drop, and u and v have a wall at 0.
 The objective is convex and piecewise linear, so a minimum sits at a corner: k residuals are 0 (the
 samples S *on* the margin) and all but k coordinates are 0. As long as the basic coordinates C keep
 their signs s_j, the residuals of S are affine in them, and their rates of change are minus the
 basis matrix, whose inverse is carried along:
 
-    B_ij = s_j z_ij - price_j,    i in S, j in C.
+    B_ij = s_j z_ij - drop_j,    i in S, j in C.
 
 A sample below the margin (r > 0) has the multiplier a_i = unit, one above it a_i = 0, and those
 on the margin the multipliers that make the slope along every basic coordinate vanish. An edge of
 descent leaves the corner where a multiplier is wrong:
 
-    a weight at 0 with |sum_i a_i z_ij| > price_j sum_i a_i + toll_j may leave 0
+    a weight at 0 with |sum_i a_i z_ij| > drop_j sum_i a_i + toll_j may leave 0
     (a wall keeps it from going below: there only the sum itself counts, not its absolute value),
     a sample on the margin with a_i < 0 or a_i > unit may leave the margin.
 
@@ -74,7 +74,7 @@ def refresh(t, unit, outside):
         k = t.counts[0]
         S, C = t.samples[:k], t.coordinates[:k]
         try:
-            t.inverse[:k, :k] = np.linalg.inv(t.Z[np.ix_(S, C)] * t.sign[C] - t.price[C])
+            t.inverse[:k, :k] = np.linalg.inv(t.Z[np.ix_(S, C)] * t.sign[C] - t.drop[C])
         except np.linalg.LinAlgError:
             t.side[S], t.sign[:], t.counts[0] = ABOVE, 0, 0
             continue
@@ -102,23 +102,23 @@ def refresh(t, unit, outside):
 
 
 def residuals(t):
-    """r_i = h_i - z_i.v + sum_j price_j |v_j| of all samples of `t`: (m,)."""
+    """r_i = h_i - z_i.v + sum_j drop_j |v_j| of all samples of `t`: (m,)."""
     used = np.flatnonzero(t.v)
-    return t.h + t.price @ np.abs(t.v) - t.v[used] @ t.ZT[used]
+    return t.h + t.drop @ np.abs(t.v) - t.v[used] @ t.ZT[used]
 
 
-def tableau(Z, price, toll, walled=False):
-    """The tableau of signed samples Z (m, D), prices and tolls (D,), at v = 0 with no basis.
+def tableau(Z, drop, toll, walled=False):
+    """The tableau of signed samples Z (m, D), drops and tolls (D,), at v = 0 with no basis.
 
     If `walled`, every coordinate but the last, the bias, stays at 0 or above.
     """
     m, D = Z.shape
     K = min(m, D) + 1
     number, array = np.int64, np.zeros
-    bend = np.where(price + toll > 0, BENT, FREE)
+    bend = np.where(drop + toll > 0, BENT, FREE)
     bend[:-1] = WALL if walled else bend[:-1]
     return Tableau(
-        Z=Z, ZT=np.ascontiguousarray(Z.T), h=np.ones(m), price=price, toll=toll, bend=bend,
+        Z=Z, ZT=np.ascontiguousarray(Z.T), h=np.ones(m), drop=drop, toll=toll, bend=bend,
         v=array(D), sign=array(D), r=np.ones(m), side=np.full(m, BELOW), counts=array(2, number),
         samples=array(K, number), coordinates=array(K, number), inverse=array((K, K)),
         a=array(K), mass=array(1), pull=array(D), q=array(D),

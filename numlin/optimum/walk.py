@@ -15,7 +15,7 @@ account of the samples below the margin, the penalty always.
 
 Pieces. The penalised problem is a linear program with lambda in its cost. A corner v stays optimal
 as long as multipliers t_i = n a_i exist for it, and with the basis fixed (see
-`numlin.optimum.simplex`, price 0, toll lambda)
+`numlin.optimum.simplex`, drop 0, toll lambda)
 
     B^T t = lambda n toll - pull of the samples below the margin,
 

@@ -20,16 +20,16 @@ SMALL = 2000  # so many samples make one tableau
 
 @dataclass(frozen=True)
 class Problem:
-    """min sum_i unit max(0, 1 - z_i.v + sum_j price_j |v_j|) + sum_j toll_j |v_j|, v = (w, b).
+    """min sum_i unit max(0, 1 - z_i.v + sum_j drop_j |v_j|) + sum_j toll_j |v_j|, v = (w, b).
 
-    `X` (n_samples, n_features), `y` (n_samples,), `price` and `toll` (D,). D is n_features + 1;
+    `X` (n_samples, n_features), `y` (n_samples,), `drop` and `toll` (D,). D is n_features + 1;
     in the pixel box with a ball of radius `box`, v = (u, v, b) with u, v >= 0, w = u - v, and D
     is 2 n_features + 1. Then the columns z are the worst case (`numlin.optimum.columns`).
     """
 
     X: np.ndarray
     y: np.ndarray
-    price: np.ndarray
+    drop: np.ndarray
     toll: np.ndarray
     unit: float
     box: float | None = None
@@ -38,14 +38,14 @@ class Problem:
         """r_i of all samples at v (D,): (n_samples,)."""
         if self.box is not None:
             m = margins(self.X, self.y, *v[:-1].reshape(2, -1), v[-1], self.box, True)
-            return 1 - m + self.price @ v
+            return 1 - m + self.drop @ v
         used = np.flatnonzero(v[:-1])
         score = self.X[:, used] @ (v[used] * scale(self.X)) + v[-1]
-        return 1 - self.y * score + self.price @ np.abs(v)
+        return 1 - self.y * score + self.drop @ np.abs(v)
 
     def signed(self, rows):
         """Signed samples z_i of some rows, free y_i (x_i, 1): (len(rows), D)."""
-        Z, X, y = np.empty((len(rows), self.price.size)), self.X[rows], self.y[rows]
+        Z, X, y = np.empty((len(rows), self.drop.size)), self.X[rows], self.y[rows]
         if self.box is None:
             np.multiply(X, (y * scale(X))[:, None], out=Z[:, :-1])
         else:
@@ -87,7 +87,7 @@ def search(problem, v, basis, budget):
     n, total = len(problem.y), 0
     if n > SMALL and not len(basis.samples):
         some = slice(None, None, SUBSAMPLE)
-        part = Problem(problem.X[some], problem.y[some], problem.price, problem.toll,
+        part = Problem(problem.X[some], problem.y[some], problem.drop, problem.toll,
                        problem.unit * SUBSAMPLE, problem.box)  # fmt: skip
         corner = search(part, v, basis, budget)
         v, total, basis = corner.v, corner.n_pivots, corner.basis
@@ -115,7 +115,7 @@ def search(problem, v, basis, budget):
 def restricted(problem, working, basis):
     """The tableau of the samples marked in `working` (n_samples,), with a basis loaded."""
     rows = np.flatnonzero(working)
-    t = tableau(problem.signed(rows), problem.price, problem.toll, problem.box is not None)
+    t = tableau(problem.signed(rows), problem.drop, problem.toll, problem.box is not None)
     k = t.counts[0] = len(basis.samples)
     t.samples[:k] = np.searchsorted(rows, basis.samples)
     t.coordinates[:k] = basis.coordinates
