@@ -317,7 +317,6 @@ FAULTS = [
     ("numlin/optimum/interior.py", "p + aim - a * x for", "p + aim + a * x for"),
     ("numlin/optimum/interior.py", "H[paid, paid] += 1 / stretch", "H[paid, paid] += stretch"),
     ("numlin/optimum/interior.py", "walls = [dt, -dt, here", "walls = [dt, dt, here"),
-    ("numlin/optimum/interior.py", "e += here.halves", "e += 0"),
     ("numlin/optimum/interior.py", "np.where(t > 1 - NEAR, 1, t)", "t"),
     ("numlin/optimum/free_margin.py", "(margin < 1 - TIE) & ~working", "(margin < 0) & ~working"),
     ("numlin/optimum/free_margin.py", "margin[rows].min() < LOST", "margin[rows].min() < -9"),

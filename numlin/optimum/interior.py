@@ -58,7 +58,6 @@ class Place(NamedTuple):
     against: list
     misses: list  # by which each wall misses its definition; of t and 1 - t nothing
     off: np.ndarray  # (n,) by which xi_i - s_i misses 1 - z_i.v
-    halves: np.ndarray  # (P,) by which up - down misses v
     paid: np.ndarray  # (P,) coordinates
     pull: np.ndarray  # (D,) q where nothing is paid, or 0
     weights: np.ndarray  # (n,) the diagonal D above
@@ -97,7 +96,7 @@ def minimise(Z, toll=None, enough=None):
                 break
         try:
             rough = narrow if mu > ROUGH * mu_first else Z
-            here = _place(Z, rough, v, walls, against, paid, toll, margin)
+            here = _place(Z, rough, walls, against, paid, toll, margin)
         except np.linalg.LinAlgError:
             if mu > CLOSE * mu_first:
                 raise
@@ -118,7 +117,7 @@ def minimise(Z, toll=None, enough=None):
     return v, np.where(t < near, 0, np.where(t > 1 - NEAR, 1, t)), n_steps
 
 
-def _place(Z, rough, v, walls, against, paid, toll, margin):
+def _place(Z, rough, walls, against, paid, toll, margin):
     """The `Place` of an iterate; `rough` is Z in float32, or Z where that is not enough."""
     (t, rest, over, under), (s, xi, up, down), q = walls, against, walls[0] @ Z
     weights, stretch = 1 / (s / t + xi / rest), up / over + down / under
@@ -129,7 +128,7 @@ def _place(Z, rough, v, walls, against, paid, toll, margin):
     H[np.diag_indices(len(H))] += ridge * (diagonal + 1e-3 * diagonal.max())
     misses = [0.0, 0.0, toll[paid] - q[paid] - over, toll[paid] + q[paid] - under]
     return Place(
-        walls, against, misses, 1 - margin - xi + s, up - down - v[paid], paid,
+        walls, against, misses, 1 - margin - xi + s, paid,
         np.where(toll > 0, 0.0, q), weights, stretch, H, _inverse(np.linalg.cholesky(H)),
     )  # fmt: skip
 
@@ -140,7 +139,6 @@ def _newton(Z, here, products):
     low, high, upper, downer = products
     g = here.off - high / rest + low / t
     e = (upper - up * here.misses[2]) / over - (downer - down * here.misses[3]) / under
-    e += here.halves
     right = (here.weights * g) @ Z + here.pull
     right[here.paid] += e / here.stretch
     dv = here.inverse.T @ (here.inverse @ right)
