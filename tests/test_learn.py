@@ -410,9 +410,9 @@ DEADLY = {
     "print('hello')\ninput()": ("crashes", "EOFError: EOF when reading a line, line 3: input()"),
     "def attack(w, X, y, eps):\n  while True: X = -X": (
         "endless",
-        "not done after 1 s, line 3: wh",
+        "not done after 0.5 s, line 3: wh",
     ),
-    "while True: pass": ("endless", "not done after 1 s, line 2: while True"),
+    "while True: pass": ("endless", "not done after 0.5 s, line 2: while True"),
     "import os\nos._exit(0)": ("exits", "ends the process before it is graded, with exit code 0"),
     "import os\nos.abort()": ("crashes", "the process died (-6), line 3: os.abort()"),
 }
@@ -429,7 +429,7 @@ def test_broken_files_are_told_apart(code, tmp_path):
 def test_files_that_do_not_come_back_harm_nobody_and_are_told_apart(code, tmp_path):
     state, message = DEADLY[code]
     path = written(tmp_path, "e05_attack", code)
-    graded = learn.grade(path, limit=1)
+    graded = learn.grade(path, limit=0.5)
     assert graded["state"] == state and message in graded["message"], graded
     assert ("It printed:\n  | hello" in learn.verdict(path, graded)) == ("hello" in code)
 
