@@ -10,7 +10,7 @@ TESTS = {  # where a file's faults are to be noticed; the longest prefix counts
     "numlin/balls.py": "balls balls_degenerate attacks radii",
     "numlin/objective.py": "edges objective losses",
     "numlin/gradcheck/": "gradcheck gradient_corpus",
-    "numlin/kernels/": "edges kernels sgd",
+    "numlin/kernels/": "edges kernels sgd radii",
     "numlin/attacks.py": "edges attacks radii",
     "numlin/callbacks.py": "callbacks sgd",
     "numlin/sgd.py": "edges sgd callbacks",
