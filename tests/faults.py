@@ -25,7 +25,7 @@ TESTS = {  # where a file's faults are to be noticed; the longest prefix counts
     "numlin/optimum/interior.py": "optimum",
     "numlin/optimum/free_margin.py": "optimum",
     "numlin/optimum/nearest.py": "path",
-    "numlin/optimum/proof/": "forgeries small_world edges certificate optimum_smooth",
+    "numlin/optimum/proof/": "forgeries small_world edges certificate optimum_smooth optimum_box",
     "numlin/optimum/proof/path_verifier.py": "small_world edges path",
     "numlin/studies/article.py": "numbers article",
     "numlin/studies/price.py": "numbers path cli_optimum",
