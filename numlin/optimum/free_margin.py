@@ -13,8 +13,9 @@ sum t_i z_ij = toll_j sign(v_j), each with rounding alone.
 import numpy as np
 
 from numlin.optimum import interior
-from numlin.optimum.columns import scale
-from numlin.optimum.working_sets import Basis
+from numlin.optimum.parametric import scores
+from numlin.optimum.working_sets import Basis, Problem
+from numlin.support.arguments import white
 
 TOLL = 1e-4  # of ||v||_1, where a hinge counts 1
 SOME = 1000  # samples of a working set
@@ -28,49 +29,56 @@ def corner(X, y):
     """w (n_features,), b, multipliers (n_samples,) and `Basis` at eps*, or None.
 
     None where samples are lost (the classes are not separable, or hardly), or where rounding ends
-    the way. X is (n_samples, n_features).
+    the way. X is (n_samples, n_features), y (n_samples,).
     """
     used = np.flatnonzero(X.any(axis=0))
-    Z = np.append(X[:, used] * scale(X), np.ones((len(y), 1)), axis=1) * y[:, None]
     toll = np.append(np.full(len(used), TOLL), 0.0)
+    problem = Problem(np.ascontiguousarray(X[:, used]), y, np.zeros_like(toll), toll, 1.0)
     try:
         with np.errstate(all="ignore"):  # a lost path says so
-            found = _shortest(Z, toll)
+            found = _shortest(problem)
             if found is None:
                 return None
-            S, C, v, t = _square(Z, toll, *found)
+            rows, v, t = found
+            Z = problem.signed(rows)
+            S, C, v, t = _square(Z, toll, v, t)
         w, a, B = np.zeros(X.shape[1] + 1), np.zeros(len(y)), Z[np.ix_(S, C)]
         signs = np.sign(np.where(toll > 0, t @ Z, v))[C]
         coordinates = np.append(used, X.shape[1])[C]
         w[coordinates] = np.linalg.solve(B, np.ones(len(S)))
-        a[S] = np.linalg.solve(B.T, toll[C] * signs)
+        a[rows[S]] = np.linalg.solve(B.T, toll[C] * signs)
     except np.linalg.LinAlgError:
         return None
-    return w[:-1], float(w[-1]), a, Basis(S, coordinates, signs)
+    return w[:-1], float(w[-1]), a, Basis(rows[S], coordinates, signs)
 
 
-def _shortest(Z, toll):
-    """v (D,) and multipliers t (n,) from working sets of Z (n, D), or None if samples are lost."""
-    working = np.zeros(len(Z), bool)
-    working[:: max(1, len(Z) // SOME)] = True
+def _shortest(problem):
+    """The last working set (k,), its v (D,) and multipliers t (k,), or None if samples are lost."""
+    n, one, XT = len(problem.y), white(problem.X), np.ascontiguousarray(problem.X.T)
+    working, coordinates = np.zeros(n, bool), np.arange(len(XT) + 1)
+    working[:: max(1, n // SOME)] = True
+
+    def margins(v):
+        score = np.zeros((1, n))
+        scores(XT, one, coordinates, v[None], score)
+        return problem.y * score[0] / one
+
     for turn in range(ROUNDS):
         rows = np.flatnonzero(working)
 
         def others(v, rows=rows):
-            margin = Z @ v
+            margin = margins(v)
             inside = margin < 1 - TIE
             inside[rows] = margin[rows] < LOST
             return inside.any()
 
-        v, t, _ = interior.minimise(Z[rows], toll, others)
-        margin = Z @ v
+        v, t, _ = interior.minimise(problem.signed(rows), problem.toll, others)
+        margin = margins(v)
         if margin[rows].min() < LOST:
             return None
         inside = (margin < 1 - TIE) & ~working
         if not inside.any():
-            everyone = np.zeros(len(Z))
-            everyone[rows] = t
-            return v, everyone
+            return rows, v, t
         if turn < GROWING:
             working[rows] = t > IDLE * t.max()
             working[np.argsort(margin, kind="stable")[:SOME]] = True
@@ -80,11 +88,11 @@ def _shortest(Z, toll):
 
 
 def _square(Z, toll, v, t):
-    """Samples S and as many coordinates C of a corner, and v (D,) and t (n,) there.
+    """Samples S and as many coordinates C of a corner, and v (D,) and t (k,) there.
 
     If more coordinates are told to be in it, v is inside a face of optima, and moves along it until
     a weight is 0 or one more sample on the margin. If more samples are, t does the same. Z is
-    (n, D), toll (D,).
+    (k, D), toll (D,).
     """
     size = np.abs(v) / np.abs(v[:-1]).max()
     S = np.flatnonzero(t > TOLL * np.maximum(Z @ v - 1, 0))

@@ -77,14 +77,15 @@ def minimise(Z, toll=None, enough=None):
     n, D = Z.shape
     toll = np.zeros(D) if toll is None else toll
     paid = np.flatnonzero(toll)
-    first = toll.max() if paid.size else 2 / (1 + 5**0.5)  # so that all products are about equal
+    first = min(toll.max(), 0.5) if paid.size else 2 / (1 + 5**0.5)  # about equal products
     v, t, ones = np.zeros(D), np.full(n, first), np.ones(paid.size)
     s = np.ones(n) if paid.size else 1 / t  # without tolls xi - s = 1 as well
     walls = [t, 1 - t, toll[paid], toll[paid]]
     against = [s, t * s / (1 - t), ones, ones]
     narrow, mu_first, asked, n_steps = Z.astype(np.float32), None, enough is None, 0
+    n_products = 2 * (n + paid.size)
     for _ in range(STEPS):
-        margin, mu = Z @ v, _product(walls, against) / (2 * n + 2 * paid.size)
+        margin, mu = Z @ v, _product(walls, against) / n_products
         mu_first = mu_first or mu
         if not np.isfinite(mu + margin.sum()):
             raise np.linalg.LinAlgError("the central path was lost")
@@ -104,7 +105,7 @@ def minimise(Z, toll=None, enough=None):
         products = [-a * x for a, x in zip(walls, against, strict=True)]
         _, da, dx = _newton(Z, here, products)
         a, x = _reach(walls, da), _reach(against, dx)
-        there = _product(_moved(walls, da, a), _moved(against, dx, x)) / (2 * n + 2 * paid.size)
+        there = _product(_moved(walls, da, a), _moved(against, dx, x)) / n_products
         aim = (there / mu) ** 3 * mu
         second = [p + aim - a * x for p, a, x in zip(products, da, dx, strict=True)]
         dv, da, dx = _newton(Z, here, second)
