@@ -2,6 +2,7 @@
 
 import json
 import math
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -45,6 +46,72 @@ def test_the_story_shows_on_synthetic_digits(synthetic):
     assert runs["robust-0.1"].robust_error(0.1) < 0.05
     assert runs["robust-0.2"].robust_error(0.2) < 0.15
     assert runs["robust-0.3"].robust_error(0.3) < 0.35
+
+
+@pytest.fixture(scope="module")
+def told():
+    """The text of the story, a space between any two words."""
+    return " ".join(files("numlin").joinpath("figures/story.md").read_text("utf-8").split())
+
+
+def test_numbers_of_the_story_are_those_of_the_run(on_mnist, told):
+    """Each number is printed from the run, in the words around it."""
+    runs, optima = on_mnist.runs, on_mnist.optima
+    n, y = len(on_mnist.y_test), on_mnist.y_test
+    taken = {}
+    for name in ("regular", "robust-0.2"):
+        model = runs[name].model
+        middle, norm = (
+            np.median(y * model.decision_function(on_mnist.X_test)),
+            np.abs(model.w).sum(),
+        )
+        taken[name] = norm, 0.2 * norm, middle, middle - 0.2 * norm
+    (norm, drop, middle, end), (norm_2, drop_2, middle_2, end_2) = taken.values()
+    sentences = [
+        f"is {norm:.1f} in the regular model and {norm_2:.1f} in the one trained at 0.2",
+        f"takes {drop:.1f} from every margin of the one, where the median {middle:.1f} ends at "
+        f"{end:.1f}, and {drop_2:.1f} from those of the other, where the median {middle_2:.1f} "
+        f"ends at {end_2:.1f}.",
+    ]
+    right = {
+        eps: f"{100 * (1 - runs[f'robust-{eps}'].robust_error(eps)):.0f}" for eps in (0.1, 0.2, 0.3)
+    }
+    regular = runs["regular"]
+    sentences.append(
+        f"{100 * (1 - regular.robust_error(0.1)):.0f}% right at eps = 0.1 and nothing at 0.2, while "
+        f"the robust ones still read {right[0.1]}%, {right[0.2]}% and {right[0.3]}% right"
+    )
+    assert regular.robust_error(0.2) == 1
+    mistakes = [run.test_mistakes for run in runs.values()]
+    sentences.append(f"{min(mistakes[1:])} to {max(mistakes[1:])} instead of {mistakes[0]}.")
+    boxed = np.mean(regular.radius_box <= 0.1)
+    sentences.append(
+        f"loses {100 * boxed:.0f}% of the images at eps = 0.1 instead of "
+        f"{100 * regular.robust_error(0.1):.0f}%"
+    )
+    times = [
+        f"{runs[f'robust-{e}'].train_loss / runs[f'robust-{e}'].lower_bound:.1f}"
+        for e in (0.1, 0.2, 0.3)
+    ]
+    sentences.append(f"loss is {times[0]}, {times[1]} and {times[2]} times the smallest possible")
+    best = optima["optimum-0.3"]
+    assert np.count_nonzero(best.model.w) == 2
+    sentences.append(
+        f"needs two pixels, and loses {100 * best.robust_error(0.3):.1f}% of the attacked test "
+        f"images instead of {100 * runs['robust-0.3'].robust_error(0.3):.0f}%"
+    )
+    free, box = optima["optimum-0.2"], optima["boxed-0.2"]
+    strong = [np.sum(np.abs(r.model.w) > np.abs(r.model.w).max() / 100) for r in (free, box)]
+    assert strong == [7, 60]
+    sentences.append(
+        f"uses {np.count_nonzero(free.model.w)} pixels, seven of them above 1% of the largest "
+        f"weight, and loses {100 * free.test_mistakes / n:.2f}% of the clean images. The optimum "
+        f"against the possible one uses {np.count_nonzero(box.model.w)}, sixty of them above 1%, loses "
+        f"{100 * box.test_mistakes / n:.2f}% of the clean images, and "
+        f"{100 * np.mean(box.radius_box <= 0.2):.2f}% instead of "
+        f"{100 * np.mean(free.radius_box <= 0.2):.2f}% when attacked in the box."
+    )
+    assert [sentence for sentence in sentences if sentence not in told] == []
 
 
 def test_robust_training_wipes_out_weak_weights(synthetic):

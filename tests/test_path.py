@@ -2,6 +2,7 @@
 
 import json
 from fractions import Fraction
+from importlib.resources import files
 from itertools import pairwise
 
 import numpy as np
@@ -329,6 +330,14 @@ def test_the_whole_path_of_mnist(mnist):
         (0.3, 0.121945053846243),
     ):
         assert path.at(eps).value(eps) == pytest.approx(least, abs=1e-14)
+    told = " ".join(files("numlin").joinpath("figures/story.md").read_text("utf-8").split())
+    pixels = {eps: path.at(eps).n_pixels for eps in (0.04, 0.2, 0.22, 0.41, 0.42)}
+    assert pixels[0.22] == 2 and pixels[0.42] == 1
+    assert (
+        f"have {len(path.segments):,} optima, and eps* is {path.eps_star:.4f}. From there on the "
+        f"minimum needs {pixels[0.04]} pixels at eps = 0.04, {pixels[0.2]} at 0.2, two from 0.22 "
+        f"on, one from 0.41; from {path.segments[-1].low:.4f} on nothing beats guessing"
+    ) in told
     claim = certificate.path_claim(path)
     part = optimum.whole_path(X, y, 0.2, 0.21)
     eps, _, _ = path_verifier.check(certificate.path_claim(part), X, y)
