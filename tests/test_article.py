@@ -106,7 +106,8 @@ def test_numbers_of_the_story_are_those_of_the_run(on_mnist, told):
     sentences.append(
         f"uses {np.count_nonzero(free.model.w)} pixels, seven of them above 1% of the largest "
         f"weight, and loses {100 * free.test_mistakes / n:.2f}% of the clean images. The optimum "
-        f"against the possible one uses {np.count_nonzero(box.model.w)}, sixty of them above 1%, loses "
+        f"against the possible one uses {np.count_nonzero(box.model.w)}, sixty of them above "
+        "1%, loses "
         f"{100 * box.test_mistakes / n:.2f}% of the clean images, and "
         f"{100 * np.mean(box.radius_box <= 0.2):.2f}% instead of "
         f"{100 * np.mean(free.radius_box <= 0.2):.2f}% when attacked in the box."
