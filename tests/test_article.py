@@ -78,8 +78,8 @@ def test_numbers_of_the_story_are_those_of_the_run(on_mnist, told):
     }
     regular = runs["regular"]
     sentences.append(
-        f"{100 * (1 - regular.robust_error(0.1)):.0f}% right at eps = 0.1 and nothing at 0.2, while "
-        f"the robust ones still read {right[0.1]}%, {right[0.2]}% and {right[0.3]}% right"
+        f"{100 * (1 - regular.robust_error(0.1)):.0f}% right at eps = 0.1 and nothing at 0.2, "
+        f"while the robust ones still read {right[0.1]}%, {right[0.2]}% and {right[0.3]}% right"
     )
     assert regular.robust_error(0.2) == 1
     mistakes = [run.test_mistakes for run in runs.values()]
