@@ -24,13 +24,14 @@ STRICT = OPTIONS | {"fastmath": False}
 NARROW = ("    wide_vectors()\n", "")
 ONE_ROW = ("GROUP = 4 ", "GROUP = 1 ")
 NO_BLOCKS = (
-    ("BLOCK, BLOCK_BYTES = 64,", "BLOCK, BLOCK_BYTES = 4,"),
+    ("BLOCK, BLOCK_BYTES = 128,", "BLOCK, BLOCK_BYTES = 4,"),
     ("LOOK_AHEAD = 32 ", "LOOK_AHEAD = 4 "),
 )
 NOT_AHEAD = (
     ("        prefetch(X, i, byte)", "        pass"),
     ("    prefetch(X, i, n_bytes - 1)", "   "),
 )
+IN_FLOATS = (("        X.itemsize == 1\n", "        False\n"),)
 RUNGS = {  # name: what it adds, module, what is switched off in its source
     "loops as written": ("every sum in the order in which it stands", plain, ()),
     "re-association": (
@@ -66,11 +67,14 @@ def rows(data, options):
         )
     )
     X, cases, kernels = data.stored("float32"), [], rungs()
+    widened = variant(compiled, IN_FLOATS)
     for key in ((0.1, BATCH), (0.0, 1)):
         for name, kernel in kernels.items():
             cases.append(_case(name, RUNGS[name][0], kernel, X, data, key, exact))
         note = "a quarter of the bytes, widened in registers"
-        cases.append(_case("raw uint8", note, compiled.sgd_epoch, data.pixels, data, key, exact))
+        cases.append(_case("raw uint8", note, widened, data.pixels, data, key, exact))
+    note = "rows that a sum of bytes shows not to be active are not widened"
+    bounded = _case("integers", note, compiled.sgd_epoch, data.pixels, data, (0.1, BATCH), exact)
     screened = _case(
         "screening", "rows that provably contribute nothing are left out; float32",
         compiled.sgd_epoch, X, data, (0.1, BATCH), exact,
@@ -78,7 +82,7 @@ def rows(data, options):
     screen = Screening(X, screened.run.w).screen()
     screened.run.arguments = screened.run.arguments._replace(screen=screen)
     n_rounds = 7 if options.quick else 30
-    return measure("ladder", [*cases, screened], n_rounds, 0.5 if options.quick else 5)
+    return measure("ladder", [*cases, bounded, screened], n_rounds, 0.5 if options.quick else 5)
 
 
 def _case(name, note, kernel, X, data, key, exact):

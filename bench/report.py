@@ -23,6 +23,7 @@ OWN = (
     "compile",
     "reading ahead",
     "raw uint8",
+    "integers",
     "screening",
 )  # how the names of numlin's own rows begin
 HEADER = ("median", "min", "IQR", "rounds", "rows/s", "GB/s", "GFLOP/s", "read", "fma", "ratio")
@@ -148,7 +149,7 @@ def compared(old, new):
         f"{len(old)} processes before, {len(new)} now; from and to hold for all rows at once with "
         f"{processes.CONFIDENCE:.0%} confidence; old / old is a control: one half of the processes "
         "before against the other",
-        "rows whose baseline is NumPy's X @ w are compared as ratios to it, round by round",
+        "what rows have in common with X @ w and the limits, process by process, is taken off them",
         *([f"environment differs: {', '.join(changed)}"] if changed else []),
     ]
     return "\n".join(["", text, *notes]), regressed(rows)

@@ -8,7 +8,7 @@ import pytest
 from numlin import kernels, optimum
 from numlin.attacks import attack, radii, robust_accuracy
 from numlin.balls import BALLS
-from numlin.kernels import compiled, loop
+from numlin.kernels import loop, screening
 from numlin.kernels.screening import Screening
 from numlin.losses import LOGISTIC, LOSSES
 from numlin.objective import error_rate, kinks, objective, robust_margin, subgradient
@@ -230,21 +230,21 @@ def test_however_far_w_goes_in_epochs_no_row_is_skipped_whose_margin_is_1_or_les
         X, y = rng.random((30, 2)), rng.choice([-1, 1], 30).astype(np.int8)
         w, b = direction * -rng.uniform(1, 3, 2), float(rng.normal())
         screen = Screening(X, w).screen()
-        compiled.move_anchor(screen, w)
-        compiled.update_bounds(screen, w, b, 0.25)
+        screening.move_anchor(screen, w)
+        screening.update_bounds(screen, w, b, 0.25)
         for i in range(30):
             side = int(y[i] > 0)
-            credit = screen.row_norm[i] * screen.bounds[compiled.CREDIT, side]
+            credit = screen.row_norm[i] * screen.bounds[screening.CREDIT, side]
             screen.floor[i] = y[i] * (X[i] @ w) + credit
         for _ in range(6):  # epochs, an anchor at the start of each
-            compiled.move_anchor(screen, w)
+            screening.move_anchor(screen, w)
             for _ in range(2):
                 w += direction * rng.uniform(0, 0.3) * np.array([0.6, 0.8])
-                compiled.update_bounds(screen, w, b, 0.25)
+                screening.update_bounds(screen, w, b, 0.25)
                 for i in range(30):
                     exact = sum(Fraction(p) * Fraction(v) for p, v in zip(X[i], w)) + Fraction(b)
                     margin = int(y[i]) * exact - Fraction(0.25)
-                    skip = compiled.can_skip(screen, y, i)
+                    skip = screening.can_skip(screen, y, i)
                     assert not skip or margin > 1
                     skipped, read = skipped + skip, read + (not skip and margin > 1)
     assert skipped > 500 and read < 4 * skipped

@@ -16,7 +16,7 @@ from numba import njit
 
 from numlin.balls import BALLS
 from numlin.data import datasets
-from numlin.kernels import BALL_CODES, arguments, compiled, frozen, plain, reference
+from numlin.kernels import BALL_CODES, arguments, compiled, frozen, plain, reference, screening
 from numlin.kernels.jit import OPTIONS
 from numlin.kernels.screening import PAUSE, Screening
 from numlin.losses import LOSSES
@@ -35,7 +35,7 @@ def digits(rng, n_samples=170, n_features=37, real=np.float64, contrast=0.3):
 
 
 def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss="hinge", ball="linf", rate=0.1,
-        batch_size=16, average=False, w=None, b=0.1, **options):  # fmt: skip
+        batch_size=16, average=False, w=None, b=0.1, score=None, **options):  # fmt: skip
     """One call of a kernel from a fixed start; everything it returns or changes."""
     n_features, n_batches = X.shape[1], -(-len(order) // batch_size)
     call = arguments(
@@ -50,7 +50,7 @@ def run(sgd_epoch, X, y, order, *, real=np.float64, eps=0.05, loss="hinge", ball
         loss=LOSSES[loss],
         ball=BALLS[ball],
         grad_w=np.full(n_features, 7, real),
-        score=np.full(batch_size, 7, real),
+        score=np.full(batch_size, 7, real) if score is None else score,
         iterate_sum=np.zeros(n_features + 1 if average else 0),
         **options,
     )
@@ -426,7 +426,7 @@ def test_screening_bound_allows_for_the_rounding_of_a_dot_product():
     )
     exact = y * (X.astype(float) @ w.astype(float))
     side = (y > 0).astype(int)
-    bound = screen.floor - screen.row_norm * screen.bounds[compiled.REACH, side]
+    bound = screen.floor - screen.row_norm * screen.bounds[screening.REACH, side]
     assert (computed > exact).any()
     assert (bound <= exact).all() and (bound <= computed).all()
     assert (bound > exact - 0.05).all()
@@ -459,7 +459,7 @@ def test_screening_ways_are_not_below_the_exact_ones(dtype):
     for _ in range(200):
         w = rng.normal(size=50).astype(dtype)
         anchor = (w + rng.normal(scale=10.0 ** rng.integers(-8, 1), size=50)).astype(dtype)
-        found = exact(compiled.rise_and_fall(w, anchor))
+        found = exact(screening.rise_and_fall(w, anchor))
         for length, way in zip(found, exact_ways(w, anchor), strict=True):
             assert way <= length <= way * (1 + Fraction(2, 10**9))
 
@@ -479,9 +479,9 @@ def test_screening_bounds_are_not_below_the_exact_ones(dtype, path, scale):
         w, anchor = (rng.normal(scale=s, size=20).astype(dtype) for s in (1.0, scale))
         anchor += w
         screen = Screening(np.ones((3, 20), dtype), anchor).screen()
-        screen.bounds[compiled.PATH] = path * rng.uniform(0.5, 1.5, 2)
+        screen.bounds[screening.PATH] = path * rng.uniform(0.5, 1.5, 2)
         b, drop = rng.normal(), rng.random()
-        compiled.update_bounds(screen, w, b, drop)
+        screening.update_bounds(screen, w, b, drop)
         paths, reach, credit, limit = map(exact, screen.bounds)
         rounding = Fraction(screen.rounding) * root(sum(v * v for v in exact(w)))
         ways = exact_ways(w, anchor)
@@ -505,7 +505,7 @@ def test_screening_allows_for_one_rounding_a_term_where_all_go_the_same_way():
                     batch_size=2, screen=screen)["score"]  # fmt: skip
         true = n_features * float(value)
         side = (y > 0).astype(int)
-        bound = screen.floor - screen.row_norm * screen.bounds[compiled.REACH, side]
+        bound = screen.floor - screen.row_norm * screen.bounds[screening.REACH, side]
         assert (bound <= y * true).all() and (bound <= y * score).all()
         worst = max(worst, np.abs(score - true).max() / true)
     assert worst > 100 * unit, "or this test could not tell n roundings from one"
@@ -513,8 +513,8 @@ def test_screening_allows_for_one_rounding_a_term_where_all_go_the_same_way():
 
 def test_screening_reads_rows_with_negative_or_nan_pixels():
     X = np.array([[0.5, 0.5], [0.5, -0.5], [0.5, np.nan]])
-    assert np.array_equal(np.isnan(compiled.row_norms(frozen(X))), [False, True, True])
-    assert compiled.row_norms(frozen(X))[0] == pytest.approx(np.sqrt(0.5), abs=1e-15)
+    assert np.array_equal(np.isnan(screening.row_norms(frozen(X))), [False, True, True])
+    assert screening.row_norms(frozen(X))[0] == pytest.approx(np.sqrt(0.5), abs=1e-15)
 
 
 def test_where_no_folder_can_be_written_the_kernel_is_compiled_in_memory(tmp_path):

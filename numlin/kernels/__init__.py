@@ -2,7 +2,8 @@
 
 `reference` is the explanation, in NumPy; `plain` the same loop over numbers, which Numba
 compiles: the first rung; `compiled` the fast kernel, whose docstring says what it adds.
-`screening` lets it leave out rows that provably contribute nothing.
+`integers` and `screening` let it leave out what provably contributes nothing: the widening of raw
+pixels, and whole rows.
 
 `arguments` is the one place where a call is put together: `sgd_epoch(*arguments(...))`. Losses
 and balls travel as integers, so that one compiled kernel serves all of them: a code is a branch
@@ -71,7 +72,7 @@ class Workspace(NamedTuple):
     """What an epoch changes in place.
 
     `w` (n_features,), float32 or float64, the weights. On return `grad_w` like w is the
-    subgradient of the last batch, before its step, and `score` (batch_size,) like w has the
+    subgradient of the last batch, before its step. `score` (batch_size,) like w, or (0,): the
     w.x_i + b of that batch (its first entries if it was shorter; rows that were skipped leave
     their entry as it was). `iterate_sum` (n_features + 1,) float64, or (0,): (w, b) after each
     batch is added to it.
@@ -146,7 +147,7 @@ def arguments(X, y, w, b, order, learning_rate, batch_size, *, eps=0.0, loss=HIN
         Workspace(
             w,
             np.empty_like(w) if grad_w is None else grad_w,
-            np.empty(batch_size, w.dtype) if score is None else score,
+            w[:0].copy() if score is None else score,
             iterate_sum,
         ),
         float(b),

@@ -6,7 +6,8 @@ kernel is fast because it moves little and never waits for one thing at a time:
 - Each row is read from memory once. The rows of a batch are scored in blocks that a
   second-level cache holds, and the active ones are added to the gradient from there.
 - Rows are read where they lie, in the order asked for: no shuffled copy, no batch matrix. Raw
-  uint8 pixels, a quarter of the bytes of float32, are widened in registers.
+  uint8 pixels, a quarter of the bytes of float32, are widened in registers; most need not even be
+  that, as exact sums of integers show that their samples are not active (integers.py).
 - Four rows are scored at a time (`dot_four`): one reading of w serves them all, and four rows
   come from memory side by side.
 - In shuffled order the processor cannot guess where the next row lies. `start_reading` asks for
@@ -30,16 +31,23 @@ the epoch alone, never on the state of training.
 `python -m bench ladder` climbs from plain.py to here and says what each of these gains on the
 machine at hand.
 
-What is computed is explained in reference.py, and written out loop by loop in plain.py; how rows
-are skipped, in screening.py.
+What is computed is explained in reference.py, and written out loop by loop in plain.py; how raw
+pixels are summed in integers, in integers.py, and how rows are skipped, in screening.py.
 """
 
-import math
 from typing import NamedTuple
 
 import numpy as np
 
 from numlin.kernels import LOSS_CODES
+from numlin.kernels.integers import (
+    ENOUGH,
+    MULTIPLIES_BYTES,
+    dot_four_bytes,
+    largest_step,
+    new_rounded,
+    round_weights,
+)
 from numlin.kernels.jit import PROCESSOR, jit, prefetch, wide_vectors
 from numlin.kernels.plain import (
     LINF_BOX,
@@ -50,6 +58,7 @@ from numlin.kernels.plain import (
     sign_times,
     update_weights,
 )
+from numlin.kernels.screening import can_skip, move_anchor, note_floor, update_bounds
 from numlin.losses import LOSSES
 from numlin.support.arguments import WHITE
 
@@ -63,22 +72,26 @@ ROWS_AHEAD = 8  # 25 kB of float32; anything from 4 to 24 does as well
 SHORT_ROW = 1024  # bytes
 BYTES_AHEAD = 4096 if PROCESSOR.startswith("znver") else 2 * CACHE_LINE
 GROUP = 4  # rows scored at a time: 16 accumulators, which AVX-512 has registers for
-BLOCK, BLOCK_BYTES = 64, 2**19  # most that is scored before any of it is added
+BLOCK, BLOCK_BYTES = 128, 2**19  # most that is scored before any of it is added
 LOOK_AHEAD = 32  # rows scored together where batches are shorter: more are wasted when w moves
+ROUND_FROM = 16  # samples in a batch: from here on integers are worth rounding w
+FEW = 4  # while more than one row in so many is active, integers save nothing
 
 # Codes of the losses that a margin of 1 or more costs nothing.
 FLAT = tuple(code for name, code in LOSS_CODES.items() if LOSSES[name].flat)
 
-PATH, REACH, CREDIT, LIMIT = range(4)  # rows of Screen.bounds
-ROUND_UP = 1 + 1e-9  # covers millions of float64 roundings
+
+@jit
+def bytes_ahead(X):
+    """How much of a row of X is asked for: all of a short row, else at most BYTES_AHEAD."""
+    n_bytes = X.shape[1] * X.itemsize
+    return min(n_bytes, BYTES_AHEAD) if n_bytes > SHORT_ROW else n_bytes
 
 
 @jit
 def start_reading(X, i):
-    """Have X[i], all of a short row or BYTES_AHEAD of it, brought into the second-level cache."""
-    n_bytes = X.shape[1] * X.itemsize
-    if n_bytes > SHORT_ROW:
-        n_bytes = min(n_bytes, BYTES_AHEAD)
+    """Have the start of X[i] brought into the second-level cache."""
+    n_bytes = bytes_ahead(X)
     for byte in range(0, n_bytes, CACHE_LINE):
         prefetch(X, i, byte)
     prefetch(X, i, n_bytes - 1)  # a row that starts within a line ends within one more
@@ -138,88 +151,21 @@ def add_in_box(grad_w, weight, X, i, w, shift, white):
         grad_w[j] += weight * clip(real(X[i, j]) - sign_times(shift, w[j]), white)
 
 
-@jit
-def row_norms(X):
-    """||x|| of each row, for pixels in [0, 1]; NaN (never skipped) where a pixel is negative.
-
-    Numba's float(x) of a float32 is one, where Python's is a float64.
-    """
-    white = float(WHITE) if X.itemsize == 1 else 1.0
-    norms = np.empty(X.shape[0])
-    for i in range(X.shape[0]):
-        total, lowest = 0.0, 0.0
-        for j in range(X.shape[1]):
-            pixel = np.float64(X[i, j])
-            total += pixel * pixel
-            lowest += pixel - abs(pixel)
-        norms[i] = math.sqrt(total) / white if lowest == 0 else np.nan
-    return norms
-
-
-@jit
-def rise_and_fall(w, anchor):
-    """Norms of the positive and of the negative part of w - anchor, rounded up."""
-    rise, fall = 0.0, 0.0
-    for j in range(w.size):
-        move = np.float64(w[j]) - np.float64(anchor[j])
-        up = (move + abs(move)) / 2
-        rise += up * up
-        fall += (move - up) * (move - up)
-    return math.sqrt(rise) * ROUND_UP, math.sqrt(fall) * ROUND_UP
-
-
-@jit
-def move_anchor(screen, w):
-    """Add the way from the anchor to w to PATH, and make w the anchor."""
-    rise, fall = rise_and_fall(w, screen.anchor)
-    screen.bounds[PATH, 0] += rise
-    screen.bounds[PATH, 1] += fall
-    for j in range(w.size):
-        screen.anchor[j] = w[j]
-
-
-@jit
-def update_bounds(screen, w, b, drop):
-    """Set REACH, CREDIT and LIMIT to the present w, b and drop of the margins."""
-    path, reach, credit, limit = screen.bounds
-    rise, fall = rise_and_fall(w, screen.anchor)
-    square = 0.0
-    for j in range(w.size):
-        square += np.float64(w[j]) * np.float64(w[j])
-    rounding = screen.rounding * math.sqrt(square) * ROUND_UP
-    reach[0] = (path[0] + rise) * ROUND_UP + rounding
-    reach[1] = (path[1] + fall) * ROUND_UP + rounding
-    credit[0] = path[0] - fall - rounding
-    credit[1] = path[1] - rise - rounding
-    one = 1 + (ROUND_UP - 1) * (1 + abs(b) + drop)
-    limit[0], limit[1] = one + drop + b, one + drop - b
-
-
-@jit
-def can_skip(screen, y, i):
-    """Whether the robust margin of row i provably exceeds 1."""
-    if screen.floor.size == 0:
-        return False
-    side = int(y[i] > 0)
-    floor = screen.floor[i] - screen.row_norm[i] * screen.bounds[REACH, side]
-    return floor > screen.bounds[LIMIT, side]
-
-
 class Block(NamedTuple):
     """Rows that are scored together, and what is known of them.
 
-    `position` in the order, `row` of X, `label`; then `clean`, the dot product with w in units
-    of X, `margin`, the robust one, and `active`, the places in the block that are to be looked at.
-    `touched` is where a pixel goes that is read for nothing.
+    `position` in the order, `row` of X, `label`, `ahead`, the row to start reading at this visit;
+    then `clean`, the dot product with w or with rounded weights, in units of X, `margin`, the
+    robust one or a bound of it, and `active`, the places in the block that are to be looked at.
     """
 
     position: np.ndarray
     row: np.ndarray
     label: np.ndarray
+    ahead: np.ndarray
     clean: np.ndarray
     margin: np.ndarray
     active: np.ndarray
-    touched: np.ndarray
 
 
 @jit
@@ -229,45 +175,58 @@ def new_block(w):
         np.empty(BLOCK, np.int64),
         np.empty(BLOCK + ROWS_AHEAD, np.int64),
         np.empty(BLOCK),
-        np.empty(BLOCK + GROUP, w.dtype),
+        np.empty(BLOCK, np.int64),
+        np.empty(BLOCK + GROUP),
         np.empty(BLOCK),
         np.empty(BLOCK, np.int64),
-        np.empty(1, w.dtype),
     )
 
 
 @jit
-def choose_rows(block, y, order, first, last, screen):
+def choose_rows(block, y, visits, first, last, screen):
     """Fill the block with what must be read of order[first:last], and count it; rows ahead too."""
+    position, row, label, to_read = block.position, block.row, block.label, block.ahead
+    order, ahead = visits
     count = 0
     for k in range(first, last):
         i = order[k]
-        block.position[count], block.row[count], block.label[count] = k, i, y[i]
+        position[count], row[count], label[count] = k, i, y[i]
         count += not can_skip(screen, y, i)
     for k in range(ROWS_AHEAD):
-        block.row[count + k] = order[min(last + k, order.size - 1)]
+        row[count + k] = order[min(last + k, order.size - 1)]
+    for k in range(count):
+        if ahead.size > 0:
+            to_read[k] = ahead[min(position[k], ahead.size - 1)]
+        else:
+            to_read[k] = row[k + ROWS_AHEAD]
     return count
 
 
 @jit
-def score_rows(block, count, X, ahead, w, singly):
-    """Fill block.clean with X[i] . w of its first `count` rows, and start reading rows ahead."""
-    row, clean, last = block.row, block.clean, count - 1
-    at_a_time = 1 if singly else GROUP
+def score_rows(block, count, X, w, rounded, singly, touch):
+    """Fill block.clean with X[i] . w of its first `count` rows, and start reading those ahead.
+
+    Of rounded weights, if there are any, it is X[i] . q. To `touch` a row is to read a pixel of it,
+    which has a mapped file's page fetched, as no hint would.
+    """
+    row, ahead, clean, last = block.row, block.ahead, block.clean, count - 1
+    at_a_time, in_integers = 1 if singly else GROUP, rounded.size > 0
     for k in range(0, count, at_a_time):
         for visit in range(k, min(k + at_a_time, count)):
-            if ahead.size > 0:
-                i = ahead[min(block.position[visit], ahead.size - 1)]
-                block.touched[0] = X[i, 0]  # has a mapped file's page fetched, as no hint would
-                start_reading(X, i)
-            else:
-                start_reading(X, row[visit + ROWS_AHEAD])
+            if touch:
+                clean[-1] = X[ahead[visit], 0]
+            if not (in_integers and MULTIPLIES_BYTES):
+                start_reading(X, ahead[visit])
+        k1, k2, k3 = min(k + 1, last), min(k + 2, last), min(k + 3, last)
+        g, h, i, j = row[k], row[k1], row[k2], row[k3]
         if singly:
-            clean[k] = dot(X, row[k], w)
-        else:
-            clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(
-                X, row[k], row[min(k + 1, last)], row[min(k + 2, last)], row[min(k + 3, last)], w
+            clean[k] = dot(X, g, w)
+        elif in_integers:
+            clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four_bytes(
+                X, g, h, i, j, rounded, ahead[k], ahead[k1], ahead[k2], ahead[k3], bytes_ahead(X)
             )
+        else:
+            clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(X, g, h, i, j, w)
 
 
 @jit
@@ -279,6 +238,38 @@ def find_active(block, count, b, drop, white, all_of_them):
     for k in range(count):
         block.active[n_active] = k
         n_active += all_of_them or not block.margin[k] >= 1
+    return n_active
+
+
+@jit
+def find_doubtful(block, count, per_unit, b, drop):
+    """Fill block.active with the rows that the bound does not clear, and count them."""
+    label, clean, margin, active = block.label, block.clean, block.margin, block.active
+    for k in range(count):
+        margin[k] = label[k] * (clean[k] * per_unit + b) - drop
+    n_doubtful = 0
+    for k in range(count):
+        active[n_doubtful] = k
+        n_doubtful += not margin[k] >= 1
+    return n_doubtful
+
+
+@jit
+def score_doubtful(block, n_doubtful, X, w, b, drop, white):
+    """Score the doubtful rows in floating point, keep the active ones in the list, count them."""
+    row, label, clean, margin = block.row, block.label, block.clean, block.margin
+    active, last = block.active, n_doubtful - 1
+    n_active = 0
+    for m in range(0, n_doubtful, GROUP):
+        g, h = active[m], active[min(m + 1, last)]
+        i, j = active[min(m + 2, last)], active[min(m + 3, last)]
+        scores = dot_four(X, row[g], row[h], row[i], row[j], w)
+        clean[g], clean[h], clean[i], clean[j] = scores
+        for place in range(m, min(m + GROUP, n_doubtful)):
+            k = active[place]
+            margin[k] = label[k] * (clean[k] / white + b) - drop
+            active[n_active] = k
+            n_active += not margin[k] >= 1
     return n_active
 
 
@@ -298,9 +289,7 @@ def note_scores(block, count, b, white, tail, score, screen):
         if block.position[k] >= tail:
             score[block.position[k] - tail] = block.clean[k] / white + b
         if screen.floor.size > 0:
-            i, label = block.row[k], block.label[k]
-            credit = screen.row_norm[i] * screen.bounds[CREDIT, int(label > 0)]
-            screen.floor[i] = label * (block.clean[k] / white) + credit
+            note_floor(screen, block.row[k], block.label[k], block.clean[k] / white)
 
 
 @jit
@@ -315,21 +304,30 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
 
     When w moves, at the end of a batch, what is in the block beyond it is void and scored again.
     """
-    (X, y), (order, ahead), (eps, loss, ball) = samples, visits, risk
+    (X, y), order, (eps, loss, ball) = samples, visits.order, risk
     learning_rate, batch_size, mean, proximal = steps
     w, grad_w, score, iterate_sum = workspace
     white = float(WHITE) if X.itemsize == 1 else 1.0  # what a white pixel is in X
-    screening, boxed = screen.floor.size > 0, ball == LINF_BOX
+    screening, boxed, touch = screen.floor.size > 0, ball == LINF_BOX, visits.ahead.size > 0
     # In the box the margin that counts is yet to come when a block is scored.
     all_of_them = boxed or loss not in FLAT
     # Where a batch of a few is likely to move w, what is scored beside it is likely to be wasted.
     singly = GROUP == 1 or (batch_size < GROUP and (eps > 0 or loss not in FLAT))
-    tail = (learning_rate.size - 1) * batch_size
-    n_visits = min(order.size, tail + batch_size)
+    n_visits = min(order.size, learning_rate.size * batch_size)
+    tail = n_visits if score.size == 0 else (learning_rate.size - 1) * batch_size
+    # Rounding w must be worth it, and the scores not be wanted.
+    in_integers = (
+        X.itemsize == 1
+        and not (screening or all_of_them)
+        and min(batch_size, tail) >= ROUND_FROM
+        and largest_step(w.size) >= ENOUGH
+    )
     block_size = max(GROUP, min(BLOCK, BLOCK_BYTES // (X.shape[1] * X.itemsize)))
     if screening:
         move_anchor(screen, w)
-    block = new_block(w)
+    block, rounded = new_block(w), new_rounded(w.size if in_integers else 0)
+    nothing_rounded = new_rounded(0)
+    unit, slack, few_active = 0.0, 0.0, True
     positions, rows, labels = block.position, block.row, block.label
     margins, active = block.margin, block.active
     grad_b, loss_sum, mistakes, skipped = 0.0, 0.0, 0, 0
@@ -345,6 +343,7 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
             norm = dual_norm(w, ball) if eps > 0 else 0.0
             if screening:
                 update_bounds(screen, w, b, eps * norm)
+            unit = 0.0
             scored, look_ahead, n_active, visit = first, 1 if singly else GROUP, 0, 0
         batch_loss, slope_sum, grad_b, w_moved = 0.0, 0.0, 0.0, False
         done = first
@@ -354,9 +353,17 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
                     look_ahead = 0  # further rows may be skipped, or must be scored again
                 scored = min(scored + block_size, max(last, first + look_ahead), n_visits)
                 look_ahead = min(2 * look_ahead, LOOK_AHEAD)
-                count = choose_rows(block, y, order, done, scored, screen)
-                score_rows(block, count, X, ahead, w, singly)
-                n_active = find_active(block, count, b, eps * norm, white, all_of_them)
+                count = choose_rows(block, y, visits, done, scored, screen)
+                if in_integers and few_active and scored <= tail:
+                    if unit == 0:
+                        unit, slack = round_weights(w, 1 + abs(b) + eps * norm, rounded)
+                    score_rows(block, count, X, w, rounded, singly, touch)
+                    n_active = find_doubtful(block, count, unit / white, b, eps * norm + slack)
+                    n_active = score_doubtful(block, n_active, X, w, b, eps * norm, white)
+                else:
+                    score_rows(block, count, X, w, nothing_rounded, singly, touch)
+                    n_active = find_active(block, count, b, eps * norm, white, all_of_them)
+                few_active = FEW * n_active <= count
                 if boxed:
                     worsen_in_box(block, count, X, w, b, eps, white)
                 skipped += scored - done - count

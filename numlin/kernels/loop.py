@@ -48,7 +48,7 @@ class Loop:
         self.X = storage(X, dtype)
         self.y = kernels.frozen(y)
         self.batch_size = min(t.batch_size, len(X))
-        self.score = np.empty(self.batch_size, dtype)
+        self.score = np.empty(self.batch_size if self.watched else 0, dtype)
         self.iterate_sum = np.zeros(d + 1 if t.average else 0)
         self.n_steps = math.ceil(len(X) / self.batch_size)
         self.grad_w = np.zeros(d, dtype)

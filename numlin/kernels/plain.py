@@ -149,7 +149,8 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
                 worst += clip(X[i, j] - sign_times(shift, w[j]), white) * w[j]
             if ball != LINF_BOX:
                 worst = clean
-            score[k - first] = clean / white + b
+            if score.size > 0:
+                score[k - first] = clean / white + b
             margin = label * (worst / white + b) - eps * norm
             value, slope = loss_and_slope(margin, loss)
             batch_loss += value

@@ -59,7 +59,8 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
         rows = order[batch * steps.batch_size : (batch + 1) * steps.batch_size]
         x, label = X[rows] / w.dtype.type(white(X)), y[rows].astype(w.dtype)
         share = 1 / len(rows) if steps.mean else 1.0
-        score[: len(rows)] = x @ w + b
+        if score.size:
+            score[: len(rows)] = x @ w + b
 
         drop, drop_slope = 0.0, 0.0
         if ball.bounds:

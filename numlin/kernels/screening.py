@@ -27,18 +27,101 @@ n terms, summed in any order, is off by at most about n u ||w|| ||x||, u the uni
 type: `rounding` is twice that, counted in CREDIT for the old score and in REACH for the new one.
 All else is computed in float64, and REACH, LIMIT and the norms are raised by a relative 1e-9.
 
+The kernel calls four functions of this file: `move_anchor` when an epoch starts, `update_bounds`
+when w has moved, `can_skip` before a row is read and `note_floor` after.
+
 References
 ----------
 Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3.1 (dot products).
 """
 
+import math
+
 import numpy as np
 
 from numlin.kernels import Screen, frozen, no_screen
-from numlin.kernels.compiled import ROUND_UP, row_norms
+from numlin.kernels.jit import jit
+from numlin.support.arguments import WHITE
+
+PATH, REACH, CREDIT, LIMIT = range(4)  # rows of Screen.bounds
+ROUND_UP = 1 + 1e-9  # covers millions of float64 roundings
 
 WORTH_IT = 0.7  # of all rows: with more to read than that, bounds cost as much as they save
 PAUSE = 10  # epochs without screening when it did not pay, twice as many the next time
+
+
+@jit
+def row_norms(X):
+    """||x|| of each row, for pixels in [0, 1]; NaN (never skipped) where a pixel is negative.
+
+    Numba's float(x) of a float32 is one, where Python's is a float64.
+    """
+    white = float(WHITE) if X.itemsize == 1 else 1.0
+    norms = np.empty(X.shape[0])
+    for i in range(X.shape[0]):
+        total, lowest = 0.0, 0.0
+        for j in range(X.shape[1]):
+            pixel = np.float64(X[i, j])
+            total += pixel * pixel
+            lowest += pixel - abs(pixel)
+        norms[i] = math.sqrt(total) / white if lowest == 0 else np.nan
+    return norms
+
+
+@jit
+def rise_and_fall(w, anchor):
+    """Norms of the positive and of the negative part of w - anchor, rounded up."""
+    rise, fall = 0.0, 0.0
+    for j in range(w.size):
+        move = np.float64(w[j]) - np.float64(anchor[j])
+        up = (move + abs(move)) / 2
+        rise += up * up
+        fall += (move - up) * (move - up)
+    return math.sqrt(rise) * ROUND_UP, math.sqrt(fall) * ROUND_UP
+
+
+@jit
+def move_anchor(screen, w):
+    """Add the way from the anchor to w to PATH, and make w the anchor."""
+    rise, fall = rise_and_fall(w, screen.anchor)
+    screen.bounds[PATH, 0] += rise
+    screen.bounds[PATH, 1] += fall
+    for j in range(w.size):
+        screen.anchor[j] = w[j]
+
+
+@jit
+def update_bounds(screen, w, b, drop):
+    """Set REACH, CREDIT and LIMIT to the present w, b and drop of the margins."""
+    path, reach, credit, limit = screen.bounds
+    rise, fall = rise_and_fall(w, screen.anchor)
+    square = 0.0
+    for j in range(w.size):
+        square += np.float64(w[j]) * np.float64(w[j])
+    rounding = screen.rounding * math.sqrt(square) * ROUND_UP
+    reach[0] = (path[0] + rise) * ROUND_UP + rounding
+    reach[1] = (path[1] + fall) * ROUND_UP + rounding
+    credit[0] = path[0] - fall - rounding
+    credit[1] = path[1] - rise - rounding
+    one = 1 + (ROUND_UP - 1) * (1 + abs(b) + drop)
+    limit[0], limit[1] = one + drop + b, one + drop - b
+
+
+@jit
+def can_skip(screen, y, i):
+    """Whether the robust margin of row i provably exceeds 1."""
+    if screen.floor.size == 0:
+        return False
+    side = int(y[i] > 0)
+    floor = screen.floor[i] - screen.row_norm[i] * screen.bounds[REACH, side]
+    return floor > screen.bounds[LIMIT, side]
+
+
+@jit
+def note_floor(screen, i, label, score):
+    """Remember of row i, just read, how high its label * w.x was, by what this `score` says."""
+    credit = screen.row_norm[i] * screen.bounds[CREDIT, int(label > 0)]
+    screen.floor[i] = label * score + credit
 
 
 class Screening:

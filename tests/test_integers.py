@@ -1,0 +1,169 @@
+"""Bounds in integers: exact sums, bounds that hold, and results that do not show them."""
+
+import mmap
+from fractions import Fraction
+from functools import cache
+
+import numpy as np
+import pytest
+from conftest import needs_jit
+from test_kernels import assert_same, digits, run
+
+from bench.ladder import variant
+from numlin.kernels import compiled, frozen, integers, reference
+from numlin.kernels.integers import LARGEST, WHITE, largest_step, new_rounded, round_weights
+
+WAYS = [integers.dot_four_in_a_loop, integers.dot_four_bytes]
+
+
+def steps(rounded, n_features):
+    """The integers that `rounded` stands for, as Python's."""
+    high, low = rounded[:, :n_features].tolist()
+    return [256 * h + x for h, x in zip(high, low, strict=True)]
+
+
+@pytest.mark.parametrize("n_features", [1, 2, 15, 63, 64, 65, 127, 128, 129, 300, 784])
+@pytest.mark.parametrize("kind", ["random", "white", "one pixel"])
+def test_sums_of_bytes_are_exact(n_features, kind):
+    rng = np.random.default_rng(n_features)
+    X = rng.integers(0, 256, (9, n_features)).astype(np.uint8)
+    w = rng.normal(size=n_features).astype(np.float32)
+    if kind == "white":
+        X[:], w[:] = WHITE, np.where(rng.random() < 0.5, 1, -1)
+    elif kind == "one pixel":
+        X[:], w[:] = np.eye(9, n_features, n_features - 9) * 255, 2.0
+    rounded = new_rounded(n_features)
+    round_weights(w, 1.0, rounded)
+    q = steps(rounded, n_features)
+    assert max(map(abs, q)) == largest_step(n_features) <= LARGEST
+    assert not rounded[:, n_features:].any() and rounded.shape[1] % 64 == 0
+    expected = [sum(x * v for x, v in zip(row, q, strict=True)) for row in X.tolist()]
+    for way in WAYS:
+        for four in ((0, 1, 2, 3), (8, 8, 0, 5), rng.integers(9, size=4)):
+            found = way(frozen(X), *four, rounded, 7, 6, 5, 8, n_features)
+            assert list(found) == [expected[i] for i in four]
+
+
+@needs_jit
+@pytest.mark.parametrize("n_features", [16, 63, 65, 784])
+def test_nothing_beyond_the_last_row_is_read(n_features):
+    # The rows end where the mapped page ends; what lies behind may belong to nobody.
+    page, size = mmap.PAGESIZE, 4 * n_features
+    memory = mmap.mmap(-1, -(-size // page) * page)
+    X = np.frombuffer(memory, np.uint8)[-size:].reshape(4, n_features)
+    X[:] = 255
+    rounded = new_rounded(n_features)
+    round_weights(np.ones(n_features), 1.0, rounded)
+    found = integers.dot_four_bytes(frozen(X), 0, 1, 2, 3, rounded, 3, 3, 3, 3, n_features)
+    assert found == (255 * n_features * largest_step(n_features),) * 4
+
+
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+@pytest.mark.parametrize("scale", [1.0, 1e-20, 1e-35, 1e-45, 1e30])
+def test_bounds_hold_for_the_exact_score_and_for_the_computed_one(real, scale):
+    rng = np.random.default_rng(3)
+    for n_features in (1, 40, 784):
+        X = frozen(rng.choice(np.array([0, 1, 128, 255], np.uint8), (8, n_features)))
+        w = (rng.normal(size=n_features) * scale).astype(real)
+        rounded = new_rounded(n_features)
+        unit, slack = round_weights(w, 1.0, rounded)
+        q = steps(rounded, n_features)
+        for i in range(0, 8, 4):
+            scores = compiled.dot_four(X, i, i + 1, i + 2, i + 3, w)
+            for row, score in zip(X[i : i + 4].tolist(), scores, strict=True):
+                whole = sum(x * v for x, v in zip(row, q, strict=True))
+                exact = sum(x * Fraction(float(v)) for x, v in zip(row, w, strict=True))
+                for truth in (exact, Fraction(float(score))):
+                    gap = abs(truth - Fraction(unit) * whole) / 255
+                    assert gap <= Fraction(slack)
+        if scale == 1.0:  # and say something: half a unit for a pixel, and rounding
+            assert (
+                slack < n_features * (0.6 * unit + 800 * np.finfo(real).eps * abs(w).max()) + 1e-6
+            )
+
+
+@pytest.mark.parametrize("label", [-1, 1])
+def test_a_sample_that_rounding_makes_look_safe_is_active_all_the_same(label):
+    """White pixels, and weights that all lose 0.49 of a unit: integers see a margin above 1."""
+    n_features = 64
+    unit = 1 / largest_step(n_features)
+    w = np.full(n_features, -label * 1000.49 * unit)
+    w[0] = 1.0
+    X = np.full((40, n_features), 255, np.uint8)
+    y = np.full(40, label, np.int8)
+    score = float(w.sum())
+    b = label * (1 - 1e-6) - score  # the margin is 1 - 1e-6, in integers 1 + 0.03
+    rounded = new_rounded(n_features)
+    found, slack = round_weights(w, 1.0, rounded)
+    seen = label * (found * sum(steps(rounded, n_features)) + b)
+    assert seen > 1.0001 and seen - slack < 1
+    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+        result = run(kernel, X, y, np.arange(40), w=w, b=b, eps=0.0, batch_size=20, rate=1e-12)
+        assert result["loss_sum"] == pytest.approx(40e-6, rel=1e-2)
+
+
+@cache
+def careless():
+    """The kernel, but that it takes all samples for safe which it bounds in integers."""
+    return variant(compiled, [("b, eps * norm + slack)", "b, eps * norm - 1e9)")])
+
+
+def by_batches(X, y, order, batch_size, rate, w, b, **options):
+    """An epoch, a call for each batch, which wants its scores: then all are in floating point."""
+    found = {"loss_sum": 0.0, "mistakes": 0}
+    firsts = range(0, len(order), batch_size)
+    for first, step in zip(firsts, np.linspace(rate, rate / 2, len(firsts)), strict=True):
+        rows = order[first : first + batch_size]
+        part = run(compiled.sgd_epoch, X, y, rows, batch_size=len(rows), rate=step, w=w, b=b,
+                   **options)  # fmt: skip
+        w, b = part["w"], part["b"]
+        for name in found:
+            found[name] += part[name]
+    return found | {"w": w, "b": b, "grad_w": part["grad_w"], "grad_b": part["grad_b"]}
+
+
+@needs_jit
+@pytest.mark.parametrize("loss", ["hinge", "squared-hinge", "logistic"])
+@pytest.mark.parametrize("ball", ["linf", "l2", "l1", "linf-box"])
+@pytest.mark.parametrize("real", [np.float32, np.float64])
+def test_results_are_the_same_bits_as_in_floating_point(loss, ball, real):
+    rng, told = np.random.default_rng(5), 0
+    cases = (37, 0.3, 0.05, 0.5), (37, 0.6, 0.05, 0.5), (784, 0.6, 0.0, 0.02), (784, 0.1, 0.01, 0.1)
+    for n_features, contrast, eps, weight in cases:
+        pixels, _, y = digits(rng, 500, n_features, contrast=contrast)
+        order = rng.permutation(500)
+        w = np.where(np.arange(n_features) % 2, weight, -weight).astype(real)
+        for batch_size in (15, 16, 50, 500):
+            options = {"loss": loss, "ball": ball, "eps": eps, "batch_size": batch_size}
+            options |= {"real": real, "rate": 0.01, "w": w, "b": 0.1}
+            expected = by_batches(pixels, y, order, **options)
+            whole, wrong = (
+                run(kernel, pixels, y, order, score=np.empty(0, real), **options)
+                for kernel in (compiled.sgd_epoch, careless())
+            )
+            assert_same(expected, {name: whole[name] for name in expected})
+            told += wrong["loss_sum"] != whole["loss_sum"]
+    assert (told > 3) == (ball != "linf-box" and loss != "logistic"), "where integers have a say"
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_a_weight_that_is_no_number_is_not_rounded_away(wrong):
+    pixels, _, y = digits(np.random.default_rng(6), 60)
+    w = np.full(37, 0.5)
+    w[3] = wrong
+    slack = round_weights(w, 1.0, new_rounded(37))[1]
+    assert not slack < np.inf
+    with np.errstate(invalid="ignore"):  # inf * 0
+        result = run(compiled.sgd_epoch, pixels, y, np.arange(60), w=w, eps=0.0, batch_size=20)
+    assert np.isnan(result["loss_sum"]) or np.isinf(result["loss_sum"])
+
+
+def test_scores_that_nobody_wants_are_left_out():
+    # Without room for scores the last batch, too, is bounded: the rest is the same.
+    pixels, _, y = digits(np.random.default_rng(7), 90)
+    order = np.arange(90)
+    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
+        with_scores = run(kernel, pixels, y, order, batch_size=90)
+        without = run(kernel, pixels, y, order, batch_size=90, score=np.empty(0))
+        assert with_scores.pop("score").shape == (90,) and without.pop("score").shape == (0,)
+        assert_same(with_scores, without)
