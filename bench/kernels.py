@@ -35,7 +35,7 @@ WAY_TOLERANCE = {"float64": 1e-6, "float32": 0.1}
 
 def rows(data, options):
     """Rows of the group `kernels`."""
-    n_rounds = 7 if options.quick else 60
+    n_rounds = 21 if options.quick else 60
     found = cases(data, options.quick, options.kernel and OwnKernel(options.kernel))
     return measure("kernels", found, n_rounds, 0.5 if options.quick else 6)
 

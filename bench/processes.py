@@ -1,10 +1,14 @@
 """The same benchmark in several processes, and whether two such sets of processes differ.
 
 Rounds within one process share its memory layout and its luck: they are not independent samples.
-So the unit here is the process. Of every row each process gives one number, the median over its
-rounds of the time, or of the ratio to the row's reference in the same round. Two sets are compared
-by the ratio of their geometric means, with an interval from a bootstrap over processes that holds
-for all rows of a comparison at once.
+So the unit here is the process. Of every row each process gives one number, the median of its
+rounds. Two sets are compared by the ratio of their geometric means, with an interval from a
+bootstrap over processes that holds for all rows of a comparison at once.
+
+Beside the rows each process times the machine: reading, multiplying and NumPy's X @ w, which owe
+numlin nothing. What a row has in common with these, process by process, is taken off (regression
+on control variates): on a shared machine, that is half of the spread of what waits for memory. A
+ratio to one of them would take off too much of a row that waits for something else, and add to it.
 """
 
 import json
@@ -20,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from bench.timing import WrongResult, last_line, relative
+from bench.timing import FMA_LIMIT, READ_LIMIT, WrongResult, last_line
 from numlin.support.progress import Progress
 
 LEAST = 5  # processes on a side: fewer tell nothing
@@ -28,7 +32,13 @@ LEAST_EFFECT = 0.02  # a change that is certain, but smaller, is called no diffe
 CONFIDENCE = 0.99  # of all intervals of a comparison together
 RESAMPLES = 500
 SPREAD = 0.05  # a row whose control moves by more than this is not steady
-REFERENCES = {"X @ w float32"}  # rows with these baselines are compared as ratios to them
+REFERENCES = (  # rows of the machine, whatever numlin does; those that tell most come first
+    ("kernels", "X @ w float32"),
+    ("kernels", READ_LIMIT),
+    ("kernels", "X @ w float64"),
+    ("kernels", FMA_LIMIT["float32"]),
+)
+PER_REFERENCE = 8  # processes in all that each of them needs
 
 
 def measure(checkouts, n, command):
@@ -101,14 +111,52 @@ def values(results):
         for group, rows in result["groups"].items():
             for row in rows:
                 if "seconds" in row:
-                    samples = row["seconds"]
-                    if row["baseline"] in REFERENCES:
-                        samples = relative(row, rows)
-                    table.setdefault((group, row["name"]), []).append(float(np.median(samples)))
+                    median = float(np.median(row["seconds"]))
+                    table.setdefault((group, row["name"]), []).append(median)
     return {key: np.array(row) for key, row in table.items() if len(row) == len(results)}
 
 
-def interval(old, new, n_rows=1, seed=0):
+class Pair(NamedTuple):
+    """A row on both sides, `old` (n,) and `new` (m,).
+
+    `error` is what their ratio's standard error has beside that of the two means, and `n_slopes`
+    the number of slopes that were fitted.
+    """
+
+    old: np.ndarray
+    new: np.ndarray
+    error: float = 0.0
+    n_slopes: int = 0
+
+
+def without_machine(old, new, machine):
+    """`Pair` of a row, old (n,) and new (m,), less what it has in common with the machine.
+
+    `machine` is the references on either side, (n, p) and (m, p). Slopes are those of least squares
+    of the logarithms within the sides, so that a difference between the sides has no part in them,
+    after clipping at three standard deviations, as if for a normal middle. Where the machine itself
+    differs between the sides, the error of the slopes counts as far as it does.
+    """
+    n_slopes = machine[0].shape[1]
+    if n_slopes == 0:
+        return Pair(old, new)
+    logs, states = [np.log(side) for side in (old, new)], [np.log(side) for side in machine]
+    x = np.concatenate([state - state.mean(axis=0) for state in states])
+    y = np.concatenate([side - np.median(side) for side in logs])
+    reach = 3 * 1.4826 * np.median(np.abs(y))
+    y = np.clip(y, -reach, reach)
+    inverse = np.linalg.pinv(x.T @ x)
+    slopes = inverse @ (x.T @ y)
+    variance = np.sum((y - x @ slopes) ** 2) / max(len(y) - 2 - n_slopes, 1)
+    moved = states[1].mean(axis=0) - states[0].mean(axis=0)
+    middle = np.concatenate(states).mean(axis=0)
+    found = [
+        np.exp(side - (state - middle) @ slopes) for side, state in zip(logs, states, strict=True)
+    ]
+    return Pair(*found, math.sqrt(variance * (moved @ inverse @ moved)), n_slopes)
+
+
+def interval(old, new, n_rows=1, seed=0, error=0.0, n_slopes=0):
     """Ratio of the geometric means of new (m,) over old (n,), and an interval around it.
 
     Returns
@@ -119,14 +167,16 @@ def interval(old, new, n_rows=1, seed=0):
     -----
     On the logarithms the ratio is a difference of means. Its standard error is that of a bootstrap
     which draws processes with replacement on either side; the interval is normal with CONFIDENCE
-    shared among `n_rows` rows (Bonferroni) and widened by sqrt((k + 1) / (k - 1)), k = n + m - 2,
-    for few processes. Means are trimmed of one value in ten at either end.
+    shared among `n_rows` rows (Bonferroni) and widened by sqrt((k + 1) / (k - 1)), k = n + m - 2
+    less the slopes of a `Pair`, for few processes. Means are trimmed of one value in ten at either
+    end.
     """
     rng = np.random.default_rng(seed)
     logs = np.log(old), np.log(new)
     means = [_trimmed(side[rng.integers(len(side), size=(RESAMPLES, len(side)))]) for side in logs]
-    degrees = len(old) + len(new) - 2
-    error = np.std(means[1] - means[0]) * math.sqrt((degrees + 1) / max(degrees - 1, 1))
+    degrees = len(old) + len(new) - 2 - n_slopes
+    error = math.hypot(error, np.std(means[1] - means[0]))
+    error *= math.sqrt((degrees + 1) / max(degrees - 1, 1))
     reach = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / n_rows) * error
     change = float(_trimmed(logs[1][None])[0] - _trimmed(logs[0][None])[0])
     return math.exp(change), math.exp(change - reach), math.exp(change + reach)
@@ -189,10 +239,16 @@ def compare(old, new):
     _check_same_work(old[0], new[0])
     before, after = values(old), values(new)
     names = [key for key in after if key in before]
+    known = [key for key in REFERENCES if key in names][: (len(old) + len(new)) // PER_REFERENCE]
     found = []
     for key in names:
-        was, now = before[key], after[key]
-        changed = interval(was, now, len(names))
+        others = [] if key in REFERENCES else known
+        machine = [
+            np.array([side[other] for other in others]).reshape(len(others), n).T
+            for side, n in ((before, len(old)), (after, len(new)))
+        ]
+        was, now, *more = without_machine(before[key], after[key], machine)
+        changed = interval(was, now, len(names), 0, *more)
         control = interval(was[::2], was[1::2], len(names)) if len(was) > 1 else (math.nan,) * 3
         why = unsteady(was) or unsteady(now)
         if not why and _verdict(*control) != "no difference":

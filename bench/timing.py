@@ -181,16 +181,3 @@ def iqr(samples):
 
 def _per_row(row):
     return float(np.median(row["seconds"])) / (row["rows"] or 1)
-
-
-def relative(row, group):
-    """Samples (n,) of a row, each over its baseline's in the same round if it has a baseline.
-
-    What slowed a whole round down, or a whole run, cancels in the quotient.
-    """
-    base = next((other for other in group if other["name"] == row["baseline"]), None)
-    if base is None or base is row or "seconds" not in base:
-        return np.array(row["seconds"])
-    at = dict(zip(base["rounds"], base["seconds"], strict=True))
-    pairs = zip(row["rounds"], row["seconds"], strict=True)
-    return np.array([seconds / at[round_] for round_, seconds in pairs if round_ in at])

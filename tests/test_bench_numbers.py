@@ -114,6 +114,56 @@ def test_intervals_of_many_rows_are_as_wide_as_they_must_be_to_hold_at_once():
     assert np.log(ratio / low) == pytest.approx(np.log(high / ratio))
 
 
+def shared_machine(rng, n, effect=0.0, moved=0.0):
+    """n processes: a row follows two references by 0.8 and -0.3 of how the machine moves them."""
+    state = rng.normal(moved, 0.06, (n, 2))
+    return np.exp(effect + state @ (0.8, -0.3) + rng.normal(0, 0.01, n)), np.exp(state)
+
+
+def test_what_a_row_has_in_common_with_the_machine_is_taken_off():
+    rng = np.random.default_rng(4)
+    (old, was), (new, now) = shared_machine(rng, 30), shared_machine(rng, 30, np.log(1.05))
+    pair = processes.without_machine(old, new, (was, now))
+    assert pair.n_slopes == 2 and np.std(np.log(old)) > 0.04
+    assert np.std(np.log(pair.old)) < 0.013 and np.std(np.log(pair.new)) < 0.013
+    ratio, low, high = processes.interval(pair.old, pair.new, 1, 0, pair.error, 2)
+    assert low < 1.05 < high and ratio / low < 1.01 < ratio
+    alone = processes.without_machine(old, new, (was[:, :0], now[:, :0]))
+    assert alone == processes.Pair(old, new)
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.1, 0.3])
+def test_a_machine_that_moves_between_the_sides_widens_the_interval(moved):
+    """Of 200 comparisons of equal code, seldom one finds a difference, however far it moves."""
+    rng, wrong, widths = np.random.default_rng(5), 0, []
+    for _ in range(200):
+        (old, was), (new, now) = shared_machine(rng, 16), shared_machine(rng, 16, moved=moved)
+        pair = processes.without_machine(old, new, (was, now))
+        _, low, high = processes.interval(pair.old, pair.new, 1, 0, pair.error, pair.n_slopes)
+        wrong += not low <= 1 <= high
+        widths.append(np.log(high / low) / 2)
+    assert wrong <= 6  # 1% of 200 is 2, and more than 6 come once in 200 times
+    # Of means of 16 with noise of 0.01, and of two slopes from 32 points that spread by 0.06.
+    error = 0.01 * np.hypot(np.sqrt(2 / 16), moved * np.sqrt(2 / 32) / 0.06)
+    assert np.median(widths) == pytest.approx(1.25 * 2.58 * error, rel=0.25)  # trimmed, few
+
+
+def test_references_are_used_as_far_as_there_are_processes_for_them(monkeypatch):
+    seen = []
+    monkeypatch.setattr(
+        processes,
+        "without_machine",
+        lambda old, new, machine: seen.append(machine[0].shape) or processes.Pair(old, new),
+    )
+    names = [name for _, name in processes.REFERENCES]
+    rows = [row(name, [1.0]) for name in names] + [row("kernel", [2.0])]
+    whole = {"quick": True, "data": "mnist", "groups": {"kernels": rows}}
+    for n, expected in ((5, 1), (8, 2), (15, 3), (16, 4), (30, 4)):
+        seen.clear()
+        processes.compare([whole] * n, [whole] * n)
+        assert seen == [(n, 0)] * len(names) + [(n, expected)]
+
+
 @pytest.mark.parametrize("name, verdict, regressed", [
     ("kernels: kernel uint8 batch 1", "slower", True), ("kernels: twin float32", "slower", True),
     ("peers: torch_eager", "slower", False), ("kernel: X @ w float32", "slower", False),
