@@ -18,6 +18,7 @@ from bench.data import BATCH, BLOCK, EPS, expect_close, numpy_epoch, start
 from bench.timing import Case, measure
 from numlin import kernels
 from numlin.kernels.loop import reads_ahead
+from numlin.support.arguments import aligned_copy
 
 STORAGES = ("float64", "float32", "uint8")
 BASELINE = "X @ w float32"
@@ -107,7 +108,7 @@ class Epoch:
     def __init__(self, engine, X, y, start):
         real = np.float64 if X.dtype == np.float64 else np.float32
         self.start = start
-        self.w = start.w.astype(real)
+        self.w = aligned_copy(start.w, real)
         n_batches = -(-len(start.order) // start.batch_size)
         self.kernel = kernels.load(engine).sgd_epoch
         self.arguments = kernels.arguments(

@@ -31,7 +31,7 @@ NOT_AHEAD = (
     ("        prefetch(X, i, byte)", "        pass"),
     ("    prefetch(X, i, n_bytes - 1)", "   "),
 )
-IN_FLOATS = (("        X.itemsize == 1\n", "        False\n"),)
+IN_FLOATS = (("        MULTIPLIES_BYTES\n", "        False\n"),)
 RUNGS = {  # name: what it adds, module, what is switched off in its source
     "loops as written": ("every sum in the order in which it stands", plain, ()),
     "re-association": (

@@ -21,6 +21,7 @@ from numlin.kernels.loop import Loop, storage
 from numlin.losses import LOSSES
 from numlin.support.arguments import (
     Array,
+    aligned_copy,
     check_choice,
     check_inputs,
     check_inside,
@@ -283,7 +284,7 @@ def _fit(X, y, training, callbacks=()):
         check_inside(X, bounds)
     rng = np.random.default_rng(training.seed)
     reach_w, reach_b = STARTS[training.start](X.shape[1])
-    w = rng.uniform(-reach_w, reach_w, X.shape[1]).astype(training.dtype)
+    w = aligned_copy(rng.uniform(-reach_w, reach_w, X.shape[1]), training.dtype)
     state = State(training, w=w, b=float(rng.uniform(-reach_b, reach_b)))
     loop = Loop(X, y, state, callbacks)
     losses, errors, rows_read = np.empty((3, training.n_epochs))

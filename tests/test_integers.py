@@ -12,8 +12,13 @@ from test_kernels import assert_same, digits, run
 from bench.ladder import variant
 from numlin.kernels import compiled, frozen, integers, reference
 from numlin.kernels.integers import LARGEST, WHITE, largest_step, new_rounded, round_weights
+from numlin.kernels.jit import jit
 
-WAYS = [integers.dot_four_in_a_loop, integers.dot_four_bytes]
+
+@jit
+def dot_four_bytes(X, g, h, i, k, rounded, *ahead):
+    """The kernel's own, which is no function where it is an instruction of the processor."""
+    return integers.dot_four_bytes(X, g, h, i, k, rounded, *ahead)
 
 
 def steps(rounded, n_features):
@@ -38,7 +43,7 @@ def test_sums_of_bytes_are_exact(n_features, kind):
     assert max(map(abs, q)) == largest_step(n_features) <= LARGEST
     assert not rounded[:, n_features:].any() and rounded.shape[1] % 64 == 0
     expected = [sum(x * v for x, v in zip(row, q, strict=True)) for row in X.tolist()]
-    for way in WAYS:
+    for way in (integers.dot_four_in_a_loop, dot_four_bytes):
         for four in ((0, 1, 2, 3), (8, 8, 0, 5), rng.integers(9, size=4)):
             found = way(frozen(X), *four, rounded, 7, 6, 5, 8, n_features)
             assert list(found) == [expected[i] for i in four]
@@ -54,7 +59,7 @@ def test_nothing_beyond_the_last_row_is_read(n_features):
     X[:] = 255
     rounded = new_rounded(n_features)
     round_weights(np.ones(n_features), 1.0, rounded)
-    found = integers.dot_four_bytes(frozen(X), 0, 1, 2, 3, rounded, 3, 3, 3, 3, n_features)
+    found = dot_four_bytes(frozen(X), 0, 1, 2, 3, rounded, 3, 3, 3, 3, n_features)
     assert found == (255 * n_features * largest_step(n_features),) * 4
 
 
@@ -97,15 +102,22 @@ def test_a_sample_that_rounding_makes_look_safe_is_active_all_the_same(label):
     found, slack = round_weights(w, 1.0, rounded)
     seen = label * (found * sum(steps(rounded, n_features)) + b)
     assert seen > 1.0001 and seen - slack < 1
-    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
-        result = run(kernel, X, y, np.arange(40), w=w, b=b, eps=0.0, batch_size=20, rate=1e-12)
+    for epoch in (kernel(), reference.sgd_epoch):
+        result = run(epoch, X, y, np.arange(40), w=w, b=b, eps=0.0, batch_size=20, rate=1e-12)
         assert result["loss_sum"] == pytest.approx(40e-6, rel=1e-2)
 
 
 @cache
-def careless():
-    """The kernel, but that it takes all samples for safe which it bounds in integers."""
-    return variant(compiled, [("b, eps * norm + slack)", "b, eps * norm - 1e9)")])
+def kernel(*changes):
+    """The compiled kernel, in integers on any processor, with (old, new) changed in its source."""
+    everywhere = (
+        () if integers.MULTIPLIES_BYTES else (("        MULTIPLIES_BYTES\n", "        True\n"),)
+    )
+    both = everywhere + changes
+    return variant(compiled, both) if both else compiled.sgd_epoch
+
+
+CARELESS = ("b, eps * norm + slack)", "b, eps * norm - 1e9)")  # takes all samples for safe
 
 
 def by_batches(X, y, order, batch_size, rate, w, b, **options):
@@ -114,7 +126,7 @@ def by_batches(X, y, order, batch_size, rate, w, b, **options):
     firsts = range(0, len(order), batch_size)
     for first, step in zip(firsts, np.linspace(rate, rate / 2, len(firsts)), strict=True):
         rows = order[first : first + batch_size]
-        part = run(compiled.sgd_epoch, X, y, rows, batch_size=len(rows), rate=step, w=w, b=b,
+        part = run(kernel(), X, y, rows, batch_size=len(rows), rate=step, w=w, b=b,
                    **options)  # fmt: skip
         w, b = part["w"], part["b"]
         for name in found:
@@ -138,8 +150,8 @@ def test_results_are_the_same_bits_as_in_floating_point(loss, ball, real):
             options |= {"real": real, "rate": 0.01, "w": w, "b": 0.1}
             expected = by_batches(pixels, y, order, **options)
             whole, wrong = (
-                run(kernel, pixels, y, order, score=np.empty(0, real), **options)
-                for kernel in (compiled.sgd_epoch, careless())
+                run(epoch, pixels, y, order, score=np.empty(0, real), **options)
+                for epoch in (kernel(), kernel(CARELESS))
             )
             assert_same(expected, {name: whole[name] for name in expected})
             told += wrong["loss_sum"] != whole["loss_sum"]
@@ -154,7 +166,7 @@ def test_a_weight_that_is_no_number_is_not_rounded_away(wrong):
     slack = round_weights(w, 1.0, new_rounded(37))[1]
     assert not slack < np.inf
     with np.errstate(invalid="ignore"):  # inf * 0
-        result = run(compiled.sgd_epoch, pixels, y, np.arange(60), w=w, eps=0.0, batch_size=20)
+        result = run(kernel(), pixels, y, np.arange(60), w=w, eps=0.0, batch_size=20)
     assert np.isnan(result["loss_sum"]) or np.isinf(result["loss_sum"])
 
 
@@ -162,8 +174,8 @@ def test_scores_that_nobody_wants_are_left_out():
     # Without room for scores the last batch, too, is bounded: the rest is the same.
     pixels, _, y = digits(np.random.default_rng(7), 90)
     order = np.arange(90)
-    for kernel in (compiled.sgd_epoch, reference.sgd_epoch):
-        with_scores = run(kernel, pixels, y, order, batch_size=90)
-        without = run(kernel, pixels, y, order, batch_size=90, score=np.empty(0))
+    for epoch in (kernel(), reference.sgd_epoch):
+        with_scores = run(epoch, pixels, y, order, batch_size=90)
+        without = run(epoch, pixels, y, order, batch_size=90, score=np.empty(0))
         assert with_scores.pop("score").shape == (90,) and without.pop("score").shape == (0,)
         assert_same(with_scores, without)

@@ -21,6 +21,7 @@ from numlin.data import datasets
 from numlin.kernels import loop, reference
 from numlin.objective import error_rate, objective, subgradient
 from numlin.sgd import DivergenceError, Training, fit, fit_many
+from numlin.support.arguments import aligned, pixels
 
 ENGINES = ["numpy", "numba"]
 FEW = {"n_epochs": 3, "batch_size": 16}
@@ -559,3 +560,23 @@ class FullTerminal(io.StringIO):
 
     def write(self, text):
         raise OSError(28, "No space left on device")
+
+
+def test_weights_and_pixels_start_with_a_cache_line():
+    # NumPy's own start anywhere, and large ones 16 bytes into a line.
+    raw = np.random.default_rng(0).integers(0, 256, (300, 784)).astype(np.uint8)
+    y = np.where(np.arange(300) % 2, 1, -1)
+    starts = []
+
+    class Watch(Callback):
+        def on_epoch(self, state):
+            starts.extend([state.w.ctypes.data, state.grad_w.ctypes.data])
+
+    for dtype in ("float32", "float64"):
+        X = pixels(raw, dtype)
+        assert np.array_equal(X, np.divide(raw, 255, dtype=dtype))
+        starts.append(X.ctypes.data)
+        fit(X, y, Training(n_epochs=1, dtype=dtype), callbacks=[Watch()])
+    assert len(starts) == 6 and not any(start % 64 for start in starts)
+    for shape in (0, 3, (2, 5), (0, 784)):
+        assert aligned(shape, "float32").shape == np.empty(shape).shape

@@ -17,6 +17,7 @@ import numpy as np
 
 from numlin.balls import LINF
 from numlin.losses import HINGE, LOSSES
+from numlin.support.arguments import aligned
 
 ENGINES = {"numba": "numlin.kernels.compiled", "numpy": "numlin.kernels.reference"}
 LOSS_CODES = {name: code for code, name in enumerate(LOSSES)}
@@ -146,7 +147,7 @@ def arguments(X, y, w, b, order, learning_rate, batch_size, *, eps=0.0, loss=HIN
         Steps(frozen(learning_rate), batch_size, mean, proximal),
         Workspace(
             w,
-            np.empty_like(w) if grad_w is None else grad_w,
+            aligned(w.shape, w.dtype) if grad_w is None else grad_w,
             w[:0].copy() if score is None else score,
             iterate_sum,
         ),

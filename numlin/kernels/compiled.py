@@ -60,9 +60,8 @@ from numlin.kernels.plain import (
 )
 from numlin.kernels.screening import can_skip, move_anchor, note_floor, update_bounds
 from numlin.losses import LOSSES
-from numlin.support.arguments import WHITE
+from numlin.support.arguments import CACHE_LINE, WHITE
 
-CACHE_LINE = 64  # bytes
 ROWS_AHEAD = 8  # 25 kB of float32; anything from 4 to 24 does as well
 # How much of a row is asked for, by a rule on the processor's name. Measured on MNIST in shuffled
 # order: asking for whole rows gains a third on Zen 4 and costs a third on Granite Rapids, whose
@@ -317,7 +316,8 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
     tail = n_visits if score.size == 0 else (learning_rate.size - 1) * batch_size
     # Rounding w must be worth it, and the scores not be wanted.
     in_integers = (
-        X.itemsize == 1
+        MULTIPLIES_BYTES
+        and X.itemsize == 1
         and not (screening or all_of_them)
         and min(batch_size, tail) >= ROUND_FROM
         and largest_step(w.size) >= ENOUGH

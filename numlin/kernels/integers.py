@@ -15,10 +15,11 @@ The bounds must hold for the score that floating point gives. A dot product of n
 any order, is off by at most about n u sum |x_j| |w_j|, u the unit roundoff of w's type: twice that
 with |x_j| = 255 is added to either bound, and a relative 1e-9 for what float64 rounds here.
 
-`dot_four_bytes` is a plain loop. Processors with AVX-512 VNNI have an instruction that multiplies
-64 pairs of bytes and adds them up by fours, vpdpbusd, of which Numba's loops make no use; there,
-q = 256 high + low is a pair of bytes, and `_llvm_dot_four_bytes` spells the same loop in LLVM's
-words.
+`dot_four_in_a_loop` is that sum as a plain loop, which is no faster than floating point. Processors
+with AVX-512 VNNI have an instruction that multiplies 64 pairs of bytes and adds them up by fours,
+vpdpbusd, of which Numba's loops make no use. So q = 256 high + low is a pair of bytes, and
+`_llvm_dot_four_bytes` spells the same loop in LLVM's words. Without that instruction
+(MULTIPLIES_BYTES) the kernel scores all rows in floating point.
 
 References
 ----------
@@ -100,7 +101,7 @@ def dot_four_in_a_loop(X, g, h, i, k, rounded, *ahead):
 def _llvm_dot_four_bytes(_, X, g, h, i, k, rounded, g_ahead, h_ahead, i_ahead, k_ahead, n_ahead):
     """`dot_four_in_a_loop` by vpdpbusd, 64 features at a time; a mask hides what is beyond.
 
-    In step with it, the first n_ahead bytes of four other rows are asked for, into the first-level
+    In step with it, the first n_ahead bytes of four other rows are asked for, into the second-level
     cache: one line for each that is used up, where a whole row at once makes the processor wait.
     """
     bit, byte, word, long = (ir.IntType(bits) for bits in (1, 8, 32, 64))
@@ -143,8 +144,8 @@ def _llvm_dot_four_bytes(_, X, g, h, i, k, rounded, g_ahead, h_ahead, i_ahead, k
             ask = builder.select(builder.icmp_signed("<", j, n_ahead), j, long(0))
             q = [builder.bitcast(builder.load(chunk(at, j), align=1), sums) for at in weights]
             for (row, other), both in zip(rows, totals, strict=True):
-                read, first_level, data = word(0), word(3), word(1)
-                builder.call(prefetch, [builder.gep(other, [ask]), read, first_level, data])
+                read, second_level, data = word(0), word(2), word(1)
+                builder.call(prefetch, [builder.gep(other, [ask]), read, second_level, data])
                 x = builder.bitcast(load(chunk(row, j)), sums)
                 for weight, total in zip(q, both, strict=True):
                     more = builder.call(multiply_add, [builder.load(total), x, weight])
@@ -169,11 +170,6 @@ def _llvm_dot_four_bytes(_, X, g, h, i, k, rounded, g_ahead, h_ahead, i_ahead, k
     return found(X, row, row, row, row, rounded, row, row, row, row, row), build
 
 
-@jit
-def _dot_four_in_registers(X, g, h, i, k, rounded, *ahead):
-    return _llvm_dot_four_bytes(X, g, h, i, k, rounded, *ahead)
-
-
 def multiplies_bytes():
     """Whether Numba compiles for the processor at hand as it is, and it has vpdpbusd."""
     found = get_host_cpu_features()
@@ -182,4 +178,4 @@ def multiplies_bytes():
 
 
 MULTIPLIES_BYTES = multiplies_bytes()
-dot_four_bytes = _dot_four_in_registers if MULTIPLIES_BYTES else dot_four_in_a_loop
+dot_four_bytes = _llvm_dot_four_bytes if MULTIPLIES_BYTES else dot_four_in_a_loop

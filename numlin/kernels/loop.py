@@ -12,7 +12,7 @@ import numpy as np
 from numlin import kernels
 from numlin.balls import BALLS
 from numlin.losses import LOSSES
-from numlin.support.arguments import Array, check_finite, check_number
+from numlin.support.arguments import Array, aligned_copy, check_finite, check_number
 
 SCREEN_FROM = 50  # epochs: from here on skipping rows gains more than its preparation costs
 SCREEN_BATCH = 50  # samples: the bounds are renewed with every batch, which must be worth it
@@ -26,7 +26,7 @@ def reads_ahead(X: Array, shuffle_block: int) -> bool:
 
 def storage(X, dtype):
     """X (n_samples, n_features) as kernels read it: raw uint8 pixels, or floats of `dtype`."""
-    return kernels.frozen(X if X.dtype == np.uint8 else X.astype(dtype, copy=False))
+    return kernels.frozen(X if X.dtype in (np.uint8, dtype) else aligned_copy(X, dtype))
 
 
 def _settings(training):
@@ -51,7 +51,7 @@ class Loop:
         self.score = np.empty(self.batch_size if self.watched else 0, dtype)
         self.iterate_sum = np.zeros(d + 1 if t.average else 0)
         self.n_steps = math.ceil(len(X) / self.batch_size)
-        self.grad_w = np.zeros(d, dtype)
+        self.grad_w = aligned_copy(np.zeros(d), dtype)
         self.state, self.training, self.settings = state, t, _settings(t)
         self.screening, self.read_all = None, kernels.no_screen(w)
         if self._screens():

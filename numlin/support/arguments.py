@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 Array = np.ndarray  # of the shape and type that the docstring states
 Radii = float | Sequence[float] | Array
+CACHE_LINE = 64  # bytes
 WHITE = 255  # a white pixel of raw uint8 data; floating-point pixels are 1 there
 
 
@@ -173,10 +174,29 @@ def white(X):
     return WHITE if X.dtype == np.uint8 else 1
 
 
+def aligned(shape: int | tuple[int, ...], dtype: DTypeLike) -> Array:
+    """An array, not set, that starts with a cache line.
+
+    NumPy's large arrays start 16 bytes into one: then each wide load from a row of whole lines,
+    such as 784 pixels in float32, takes from two, and an epoch up to a quarter longer.
+    """
+    n_bytes = math.prod(np.atleast_1d(shape).tolist()) * np.dtype(dtype).itemsize
+    memory = np.empty(n_bytes + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def aligned_copy(array: Array, dtype: DTypeLike) -> Array:
+    """`array` (n, ...) in another type, or a copy of it, that starts with a cache line."""
+    copy = aligned(array.shape, dtype)
+    copy[...] = array
+    return copy
+
+
 def pixels(X: Array, dtype: DTypeLike) -> Array:
     """`X` (n_samples, n_features) in a floating type: uint8 pixels become x / 255, others stay."""
     if X.dtype == np.uint8:
-        return np.divide(X, WHITE, dtype=dtype)
+        return np.divide(X, WHITE, out=aligned(X.shape, dtype), dtype=dtype)
     return X.astype(dtype, copy=False)
 
 
