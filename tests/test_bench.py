@@ -110,16 +110,17 @@ def test_an_interval_is_the_normal_one_of_the_means_of_the_logarithms():
     assert np.log(high / low) < np.log(np.divide(*processes.interval(old, new, 40)[:0:-1]))
 
 
-def test_the_same_code_is_seldom_called_slower_and_slower_code_seldom_the_same(monkeypatch):
-    monkeypatch.setattr(calibrate, "SLOWED", ("kernels", "kernel 3"))
+def test_the_same_code_is_seldom_called_slower_and_slower_code_seldom_the_same():
     rng = np.random.default_rng(0)
+    names = [f"kernel {k}" for k in range(11)] + ["peer"]
     pool = [
-        result(1.0, groups={"kernels": [row(f"kernel {k}", [s]) for k, s in enumerate(times)]})
+        result(1.0, groups={"kernels": [row(name, [s]) for name, s in zip(names, times)]})
         for times in rng.normal(1, 0.015, (60, 12)).tolist()
     ]
-    found = calibrate.rates(pool, 40)
-    assert found["rows"] == 12 and found["false"] <= 0.05 and found["found"] >= 0.95
-    assert 0.01 < found["width"] < 0.03
+    false, rows = calibrate.rates(pool, 40)
+    assert false <= 0.05 and list(rows) == [f"kernels: kernel {k}" for k in range(11)]
+    for found, unsteady, width in rows.values():
+        assert found >= 0.95 and unsteady <= 0.05 and 0.01 < width < 0.03
 
 
 @pytest.mark.parametrize(
@@ -237,6 +238,18 @@ def short(X, y):
 """
 
 
+def test_the_readmes_own_kernel_is_right(digits, tmp_path):
+    section = (Path(__file__).parent.parent / "README.md").read_text("utf-8").split("## Speed")[1]
+    file = tmp_path / "mine.py"
+    file.write_text(section.split("```python\n")[1].split("```")[0])
+    for storage in ("float32", "float64"):
+        X, exact = digits.stored(storage), bench_kernels_exact(digits)
+        case = kernels.epoch("numpy", X, digits, (0.1, 100), exact, "mine")
+        case.run.own(kernels.OwnKernel(f"{file}:mine"))
+        case.check()
+    assert case.run.arguments.workspace.score.shape == (100,)
+
+
 def test_a_kernel_of_ones_own_is_checked_before_it_is_timed(digits, tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(SIMPLE)
@@ -244,7 +257,7 @@ def test_a_kernel_of_ones_own_is_checked_before_it_is_timed(digits, tmp_path):
     X = digits.stored("float64")
     for name, right in (("good", True), ("backwards", False)):
         case = kernels.epoch("numpy", X, digits, (0.1, 100), exact, f"yours, {name},")
-        case.run.kernel = kernels.OwnKernel(f"{file}:{name}")
+        case.run.own(kernels.OwnKernel(f"{file}:{name}"))
         assert case.name == f"yours, {name}, float64 batch 100 eps 0.1"
         if right:
             case.check()
