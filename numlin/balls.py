@@ -270,9 +270,10 @@ class Ball:
         """How far each pixel can move against the margin, (n_samples, n_features); 0 if w_j = 0."""
         low, high = self.bounds
         check_inside(X, self.bounds)
-        down = np.asarray(y)[:, None] * w
-        room = np.where(down > 0, X - low, np.where(down < 0, high - X, 0))
-        return room.astype(np.result_type(X, w))
+        falls = np.equal.outer(np.asarray(y) > 0, w > 0)
+        room = np.where(falls, X - low, high - X).astype(np.result_type(X, w), copy=False)
+        room[:, w == 0] = 0
+        return room
 
     def _moves(self, w, room, eps):
         """The t of the table above, (n_samples, n_features)."""

@@ -31,13 +31,26 @@ def scale(X):
     return 1 / white(X)
 
 
-def worst_case(X, y, eps, box):
-    """Zplus and Zminus, (n_samples, n_features) each, of X and y (n_samples,)."""
-    x, y = X * scale(X), np.asarray(y, float)[:, None]
+def worst_case(X, y, eps, box, out=None):
+    """Zplus and Zminus, (n_samples, n_features) each, of X and y (n_samples,).
+
+    `out` is where to put them; in place, since new memory costs more than the arithmetic.
+    """
+    plus, minus = out or np.empty((2, *X.shape))
+    np.multiply(X, scale(X), out=minus)
     if not box:
-        return y * x - eps, -y * x - eps
-    low, high = np.maximum(x - eps, 0), np.minimum(x + eps, 1)
-    return np.where(y > 0, low, -high), np.where(y > 0, -high, low)
+        minus *= -np.asarray(y, float)[:, None]
+        np.negative(minus, out=plus)
+        plus -= eps
+        minus -= eps
+        return plus, minus
+    low = np.maximum(np.subtract(minus, eps, out=plus), 0, out=plus)
+    minus += eps
+    high = np.minimum(minus, 1, out=minus)
+    np.negative(high, out=minus)
+    first = np.asarray(y) < 0
+    low[first], minus[first] = minus[first], low[first]
+    return plus, minus
 
 
 def margins(X, y, u, v, b, eps, box):

@@ -49,7 +49,8 @@ class Problem:
         if self.box is None:
             np.multiply(X, (y * scale(X))[:, None], out=Z[:, :-1])
         else:
-            Z[:, : X.shape[1]], Z[:, X.shape[1] : -1] = worst_case(X, y, self.box, True)
+            d = X.shape[1]
+            worst_case(X, y, self.box, True, out=(Z[:, :d], Z[:, d:-1]))
         Z[:, -1] = y
         return Z
 
