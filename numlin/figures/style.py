@@ -251,7 +251,7 @@ def _settle(drawn):
     agree with itself in the last bit; either would change the bytes of the file.
     """
     drawn.get_layout_engine().execute(drawn)
-    drawn.set_layout_engine("none")
+    drawn.set_layout_engine(None)
     for axes in drawn.axes:
         axes.set_position(np.round(axes.get_position(original=True).bounds, 6))
 
