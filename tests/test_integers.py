@@ -11,14 +11,19 @@ from test_kernels import assert_same, digits, run
 
 from bench.ladder import variant
 from numlin.kernels import compiled, frozen, integers, reference
-from numlin.kernels.integers import LARGEST, WHITE, largest_step, new_rounded, round_weights
+from numlin.kernels.integers import LARGEST, MOST, new_rounded, round_weights
 from numlin.kernels.jit import jit
+from numlin.support.arguments import WHITE
 
 
 @jit
 def dot_four_bytes(X, g, h, i, k, rounded, *ahead):
     """The kernel's own, which is no function where it is an instruction of the processor."""
     return integers.dot_four_bytes(X, g, h, i, k, rounded, *ahead)
+
+
+def largest_step(n_features):
+    return min(LARGEST, MOST // n_features)
 
 
 def steps(rounded, n_features):
@@ -117,7 +122,7 @@ def kernel(*changes):
     return variant(compiled, both) if both else compiled.sgd_epoch
 
 
-CARELESS = ("b, eps * norm + slack)", "b, eps * norm - 1e9)")  # takes all samples for safe
+CARELESS = ("eps * norm + slack, white", "eps * norm - 1e9, white")  # takes all for safe
 
 
 def by_batches(X, y, order, batch_size, rate, w, b, **options):

@@ -41,10 +41,9 @@ import numpy as np
 
 from numlin.kernels import LOSS_CODES
 from numlin.kernels.integers import (
-    ENOUGH,
+    MOST_FEATURES,
     MULTIPLIES_BYTES,
     dot_four_bytes,
-    largest_step,
     new_rounded,
     round_weights,
 )
@@ -202,14 +201,14 @@ def choose_rows(block, y, visits, first, last, screen):
 
 
 @jit
-def score_rows(block, count, X, w, rounded, singly, touch):
+def score_rows(block, count, X, w, rounded, unit, singly, touch):
     """Fill block.clean with X[i] . w of its first `count` rows, and start reading those ahead.
 
-    Of rounded weights, if there are any, it is X[i] . q. To `touch` a row is to read a pixel of it,
+    With a `unit` it is that of the rounded weights. To `touch` a row is to read a pixel of it,
     which has a mapped file's page fetched, as no hint would.
     """
     row, ahead, clean, last = block.row, block.ahead, block.clean, count - 1
-    at_a_time, in_integers = 1 if singly else GROUP, rounded.size > 0
+    at_a_time, in_integers = 1 if singly else GROUP, unit > 0
     for k in range(0, count, at_a_time):
         for visit in range(k, min(k + at_a_time, count)):
             if touch:
@@ -221,9 +220,11 @@ def score_rows(block, count, X, w, rounded, singly, touch):
         if singly:
             clean[k] = dot(X, g, w)
         elif in_integers:
-            clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four_bytes(
+            of_g, of_h, of_i, of_j = dot_four_bytes(
                 X, g, h, i, j, rounded, ahead[k], ahead[k1], ahead[k2], ahead[k3], bytes_ahead(X)
             )
+            clean[k], clean[k + 1], clean[k + 2] = unit * of_g, unit * of_h, unit * of_i
+            clean[k + 3] = unit * of_j
         else:
             clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(X, g, h, i, j, w)
 
@@ -238,19 +239,6 @@ def find_active(block, count, b, drop, white, all_of_them):
         block.active[n_active] = k
         n_active += all_of_them or not block.margin[k] >= 1
     return n_active
-
-
-@jit
-def find_doubtful(block, count, per_unit, b, drop):
-    """Fill block.active with the rows that the bound does not clear, and count them."""
-    label, clean, margin, active = block.label, block.clean, block.margin, block.active
-    for k in range(count):
-        margin[k] = label[k] * (clean[k] * per_unit + b) - drop
-    n_doubtful = 0
-    for k in range(count):
-        active[n_doubtful] = k
-        n_doubtful += not margin[k] >= 1
-    return n_doubtful
 
 
 @jit
@@ -320,13 +308,12 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
         and X.itemsize == 1
         and not (screening or all_of_them)
         and min(batch_size, tail) >= ROUND_FROM
-        and largest_step(w.size) >= ENOUGH
+        and w.size <= MOST_FEATURES
     )
     block_size = max(GROUP, min(BLOCK, BLOCK_BYTES // (X.shape[1] * X.itemsize)))
     if screening:
         move_anchor(screen, w)
     block, rounded = new_block(w), new_rounded(w.size if in_integers else 0)
-    nothing_rounded = new_rounded(0)
     unit, slack, few_active = 0.0, 0.0, True
     positions, rows, labels = block.position, block.row, block.label
     margins, active = block.margin, block.active
@@ -357,11 +344,11 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
                 if in_integers and few_active and scored <= tail:
                     if unit == 0:
                         unit, slack = round_weights(w, 1 + abs(b) + eps * norm, rounded)
-                    score_rows(block, count, X, w, rounded, singly, touch)
-                    n_active = find_doubtful(block, count, unit / white, b, eps * norm + slack)
+                    score_rows(block, count, X, w, rounded, unit, singly, touch)
+                    n_active = find_active(block, count, b, eps * norm + slack, white, False)
                     n_active = score_doubtful(block, n_active, X, w, b, eps * norm, white)
                 else:
-                    score_rows(block, count, X, w, nothing_rounded, singly, touch)
+                    score_rows(block, count, X, w, rounded, 0.0, singly, touch)
                     n_active = find_active(block, count, b, eps * norm, white, all_of_them)
                 few_active = FEW * n_active <= count
                 if boxed:

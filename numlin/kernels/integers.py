@@ -43,19 +43,14 @@ LARGEST = 127 * 256 + 127  # that two signed bytes hold
 HALF_BYTE, EIGHT = np.int32(128), np.int32(8)  # a plain 128 would make all that it meets 64 bits
 LEAST = 1e-30  # that the largest weight is taken for, so that the steps per unit are finite
 HALF = 0.501  # of a unit is what rounding leaves at most; float32 may miss the half by a little
-ENOUGH = 1000  # steps from 0 to the largest weight: with fewer the bounds say nothing
-
-
-@jit
-def largest_step(n_features):
-    """The largest |q| for which 255 |q| n_features stays below 2**31."""
-    return min(LARGEST, (2**31 - 1) // (WHITE * max(n_features, 1)))
+MOST = (2**31 - 1) // WHITE  # that the |q| may sum up to, for 32 bits to hold |x.q|
+MOST_FEATURES = MOST // 1000  # with fewer steps to the largest weight the bounds say little
 
 
 @jit
 def new_rounded(n_features):
-    """Integers (2, n) of two bytes, `high` and `low`, all 0; n is a multiple of BYTES."""
-    return np.zeros((2, -(-n_features // BYTES) * BYTES), np.int8)
+    """Room (2, n) for the two bytes of integers, `high` and `low`; n is a multiple of BYTES."""
+    return np.empty((2, -(-n_features // BYTES) * BYTES), np.int8)
 
 
 @jit
@@ -73,11 +68,14 @@ def round_weights(w, size, rounded):
         norm += length
     if not norm < np.inf:
         return 1.0, np.inf
-    per_unit = real(largest_step(w.size) / max(np.int64(largest).view(np.float64), LEAST))
+    steps = min(LARGEST, MOST // w.size)
+    per_unit = real(steps / max(np.int64(largest).view(np.float64), LEAST))
     for j in range(w.size):
         q = np.int32(np.rint(w[j] * per_unit))
         high = (q + HALF_BYTE) >> EIGHT
         rounded[0, j], rounded[1, j] = high, q - (high << EIGHT)
+    for j in range(w.size, rounded.shape[1]):
+        rounded[0, j] = rounded[1, j] = 0
     unit = 1 / np.float64(per_unit)
     roundoff = 2.0**-23 if w.itemsize == 4 else 2.0**-52
     rounding = (w.size + 16) * roundoff * norm + (ROUND_UP - 1) * (norm + size)
@@ -165,9 +163,13 @@ def _llvm_dot_four_bytes(_, X, g, h, i, k, rounded, g_ahead, h_ahead, i_ahead, k
             found.append(builder.call(reduce, [both]))
         return context.make_tuple(builder, signature.return_type, found)
 
+    def nothing(context, builder, signature, arguments):
+        return context.get_constant_null(signature.return_type)
+
     row = types.intp
     found = types.UniTuple(types.int32, 4)
-    return found(X, row, row, row, row, rounded, row, row, row, row, row), build
+    signature = found(X, row, row, row, row, rounded, row, row, row, row, row)
+    return signature, build if X.dtype == types.uint8 else nothing
 
 
 def multiplies_bytes():
