@@ -105,6 +105,12 @@ def jit(function):
     return dispatcher
 
 
+def is_stored(function):
+    """Whether machine code of a compiled function is on disk; None where none can be stored."""
+    cache = getattr(function, "_cache", None)
+    return bool(cache._cache_file._load_index()) if isinstance(cache, _Cache) else None
+
+
 @intrinsic
 def _llvm_prefetch(_, X, i, byte):
     """Ask for the cache line of this byte of X[i], for reading, into the second-level cache."""
