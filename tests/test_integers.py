@@ -42,7 +42,7 @@ def test_sums_of_bytes_are_exact(n_features, kind):
         X[:], w[:] = WHITE, np.where(rng.random() < 0.5, 1, -1)
     elif kind == "one pixel":
         X[:], w[:] = np.eye(9, n_features, n_features - 9) * 255, 2.0
-    rounded = new_rounded(n_features)
+    rounded = new_rounded(X)
     round_weights(w, 1.0, rounded)
     q = steps(rounded, n_features)
     assert max(map(abs, q)) == largest_step(n_features) <= LARGEST
@@ -62,7 +62,7 @@ def test_nothing_beyond_the_last_row_is_read(n_features):
     memory = mmap.mmap(-1, -(-size // page) * page)
     X = np.frombuffer(memory, np.uint8)[-size:].reshape(4, n_features)
     X[:] = 255
-    rounded = new_rounded(n_features)
+    rounded = new_rounded(X)
     round_weights(np.ones(n_features), 1.0, rounded)
     found = dot_four_bytes(frozen(X), 0, 1, 2, 3, rounded, 3, 3, 3, 3, n_features)
     assert found == (255 * n_features * largest_step(n_features),) * 4
@@ -75,7 +75,7 @@ def test_bounds_hold_for_the_exact_score_and_for_the_computed_one(real, scale):
     for n_features in (1, 40, 784):
         X = frozen(rng.choice(np.array([0, 1, 128, 255], np.uint8), (8, n_features)))
         w = (rng.normal(size=n_features) * scale).astype(real)
-        rounded = new_rounded(n_features)
+        rounded = new_rounded(X)
         unit, slack = round_weights(w, 1.0, rounded)
         q = steps(rounded, n_features)
         for i in range(0, 8, 4):
@@ -103,7 +103,7 @@ def test_a_sample_that_rounding_makes_look_safe_is_active_all_the_same(label):
     y = np.full(40, label, np.int8)
     score = float(w.sum())
     b = label * (1 - 1e-6) - score  # the margin is 1 - 1e-6, in integers 1 + 0.03
-    rounded = new_rounded(n_features)
+    rounded = new_rounded(X)
     found, slack = round_weights(w, 1.0, rounded)
     seen = label * (found * sum(steps(rounded, n_features)) + b)
     assert seen > 1.0001 and seen - slack < 1
@@ -168,7 +168,7 @@ def test_a_weight_that_is_no_number_is_not_rounded_away(wrong):
     pixels, _, y = digits(np.random.default_rng(6), 60)
     w = np.full(37, 0.5)
     w[3] = wrong
-    slack = round_weights(w, 1.0, new_rounded(37))[1]
+    slack = round_weights(w, 1.0, new_rounded(pixels))[1]
     assert not slack < np.inf
     with np.errstate(invalid="ignore"):  # inf * 0
         result = run(kernel(), pixels, y, np.arange(60), w=w, eps=0.0, batch_size=20)

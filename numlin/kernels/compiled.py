@@ -201,32 +201,42 @@ def choose_rows(block, y, visits, first, last, screen):
 
 
 @jit
-def score_rows(block, count, X, w, rounded, unit, singly, touch):
+def score_rows(block, count, X, w, singly, touch):
     """Fill block.clean with X[i] . w of its first `count` rows, and start reading those ahead.
 
-    With a `unit` it is that of the rounded weights. To `touch` a row is to read a pixel of it,
-    which has a mapped file's page fetched, as no hint would.
+    To `touch` a row is to read a pixel of it, which has a mapped file's page fetched, as no hint
+    would.
     """
     row, ahead, clean, last = block.row, block.ahead, block.clean, count - 1
-    at_a_time, in_integers = 1 if singly else GROUP, unit > 0
+    at_a_time = 1 if singly else GROUP
     for k in range(0, count, at_a_time):
         for visit in range(k, min(k + at_a_time, count)):
             if touch:
                 clean[-1] = X[ahead[visit], 0]
-            if not (in_integers and MULTIPLIES_BYTES):
-                start_reading(X, ahead[visit])
-        k1, k2, k3 = min(k + 1, last), min(k + 2, last), min(k + 3, last)
-        g, h, i, j = row[k], row[k1], row[k2], row[k3]
+            start_reading(X, ahead[visit])
         if singly:
-            clean[k] = dot(X, g, w)
-        elif in_integers:
-            of_g, of_h, of_i, of_j = dot_four_bytes(
-                X, g, h, i, j, rounded, ahead[k], ahead[k1], ahead[k2], ahead[k3], bytes_ahead(X)
-            )
-            clean[k], clean[k + 1], clean[k + 2] = unit * of_g, unit * of_h, unit * of_i
-            clean[k + 3] = unit * of_j
+            clean[k] = dot(X, row[k], w)
         else:
+            g, h, i, j = row[k], row[min(k + 1, last)], row[min(k + 2, last)], row[min(k + 3, last)]
             clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(X, g, h, i, j, w)
+
+
+@jit
+def score_in_integers(block, count, X, rounded, unit, touch):
+    """`score_rows` of the weights in `rounded` times `unit`."""
+    if rounded is None:
+        return
+    row, ahead, clean, last = block.row, block.ahead, block.clean, count - 1
+    for k in range(0, count, GROUP):
+        k1, k2, k3 = min(k + 1, last), min(k + 2, last), min(k + 3, last)
+        g, h, i, j = ahead[k], ahead[k1], ahead[k2], ahead[k3]
+        if touch:
+            clean[-1] = X[g, 0] + X[h, 0] + X[i, 0] + X[j, 0]
+        of_g, of_h, of_i, of_j = dot_four_bytes(
+            X, row[k], row[k1], row[k2], row[k3], rounded, g, h, i, j, bytes_ahead(X)
+        )
+        clean[k], clean[k + 1], clean[k + 2] = unit * of_g, unit * of_h, unit * of_i
+        clean[k + 3] = unit * of_j
 
 
 @jit
@@ -242,8 +252,10 @@ def find_active(block, count, b, drop, white, all_of_them):
 
 
 @jit
-def score_doubtful(block, n_doubtful, X, w, b, drop, white):
+def score_doubtful(block, n_doubtful, X, w, b, drop, white, rounded):
     """Score the doubtful rows in floating point, keep the active ones in the list, count them."""
+    if rounded is None:
+        return 0
     row, label, clean, margin = block.row, block.label, block.clean, block.margin
     active, last = block.active, n_doubtful - 1
     n_active = 0
@@ -313,7 +325,7 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
     block_size = max(GROUP, min(BLOCK, BLOCK_BYTES // (X.shape[1] * X.itemsize)))
     if screening:
         move_anchor(screen, w)
-    block, rounded = new_block(w), new_rounded(w.size if in_integers else 0)
+    block, rounded = new_block(w), new_rounded(X)
     unit, slack, few_active = 0.0, 0.0, True
     positions, rows, labels = block.position, block.row, block.label
     margins, active = block.margin, block.active
@@ -344,11 +356,11 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
                 if in_integers and few_active and scored <= tail:
                     if unit == 0:
                         unit, slack = round_weights(w, 1 + abs(b) + eps * norm, rounded)
-                    score_rows(block, count, X, w, rounded, unit, singly, touch)
-                    n_active = find_active(block, count, b, eps * norm + slack, white, False)
-                    n_active = score_doubtful(block, n_active, X, w, b, eps * norm, white)
+                    score_in_integers(block, count, X, rounded, unit, touch)
+                    n_active = find_active(block, count, b, eps * norm + slack, white, all_of_them)
+                    n_active = score_doubtful(block, n_active, X, w, b, eps * norm, white, rounded)
                 else:
-                    score_rows(block, count, X, w, rounded, 0.0, singly, touch)
+                    score_rows(block, count, X, w, singly, touch)
                     n_active = find_active(block, count, b, eps * norm, white, all_of_them)
                 few_active = FEW * n_active <= count
                 if boxed:

@@ -32,7 +32,7 @@ from llvmlite import ir
 from llvmlite.binding import get_host_cpu_features
 from numba import config, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from numlin.kernels.jit import NO_JIT, jit, wide_vectors
 from numlin.kernels.screening import ROUND_UP
@@ -47,10 +47,20 @@ MOST = (2**31 - 1) // WHITE  # that the |q| may sum up to, for 32 bits to hold |
 MOST_FEATURES = MOST // 1000  # with fewer steps to the largest weight the bounds say little
 
 
-@jit
-def new_rounded(n_features):
-    """Room (2, n) for the two bytes of integers, `high` and `low`; n is a multiple of BYTES."""
-    return np.empty((2, -(-n_features // BYTES) * BYTES), np.int8)
+def new_rounded(X):
+    """Room (2, n) for the two bytes of integers, `high` and `low`; n is a multiple of BYTES.
+
+    None if X (n_samples, n_features) is not of raw pixels: then Numba leaves out, unseen, what a
+    function that is given it does after `if rounded is None: return`.
+    """
+    return np.empty((2, -(-X.shape[1] // BYTES) * BYTES), np.int8) if X.itemsize == 1 else None
+
+
+@overload(new_rounded)
+def _new_rounded(X):
+    if X.dtype == types.uint8:
+        return lambda X: np.empty((2, -(-X.shape[1] // BYTES) * BYTES), np.int8)
+    return lambda X: None
 
 
 @jit
@@ -59,6 +69,8 @@ def round_weights(w, size, rounded):
 
     `size` is what a float64 margin is a sum of beside the score: 1 + |b| + drop.
     """
+    if rounded is None:
+        return 0.0, 0.0
     wide_vectors()
     real = w.dtype.type
     largest, norm = np.int64(0), 0.0
@@ -163,13 +175,9 @@ def _llvm_dot_four_bytes(_, X, g, h, i, k, rounded, g_ahead, h_ahead, i_ahead, k
             found.append(builder.call(reduce, [both]))
         return context.make_tuple(builder, signature.return_type, found)
 
-    def nothing(context, builder, signature, arguments):
-        return context.get_constant_null(signature.return_type)
-
     row = types.intp
     found = types.UniTuple(types.int32, 4)
-    signature = found(X, row, row, row, row, rounded, row, row, row, row, row)
-    return signature, build if X.dtype == types.uint8 else nothing
+    return found(X, row, row, row, row, rounded, row, row, row, row, row), build
 
 
 def multiplies_bytes():
