@@ -39,6 +39,7 @@ TESTS = {  # where a file's faults are to be noticed; the longest prefix counts
     "numlin/commands/learn.py": "learn",
     "numlin/commands/data.py": "numbers own_data cli",
     "numlin/cli.py": "numbers cli studies",
+    "numlin/optimum/ahead.py": "ahead",
     "bench/": "bench_numbers bench",
 }
 
@@ -249,6 +250,9 @@ FAULTS = [
     ("numlin/kernels/compiled.py", "few_active and scored <= tail:", "few_active:"),
     ("numlin/kernels/compiled.py", "not (screening or all_of_them)", "not screening"),
     ("numlin/kernels/integers.py", "w.size * HALF * unit + rounding", "rounding"),
+    ("numlin/kernels/integers.py", "HALF = 0.502", "HALF = 0.48"),
+    ("numlin/optimum/ahead.py", "        child.wait()\n    finally", "    finally"),
+    ("numlin/optimum/ahead.py", "    path(X, y, (0.1, 0.2), ball=LINF_BOX)\n", ""),
     ("numlin/kernels/integers.py", "(2**31 - 1) // WHITE", "(2**32 - 1) // WHITE"),
     ("numlin/kernels/integers.py", "builder.sub(n_features, whole))", "long(0))"),
     ("numlin/kernels/reference.py", "w -= rate * data_grad\n", "w -= rate * grad_w\n"),

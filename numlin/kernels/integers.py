@@ -4,16 +4,16 @@ To score a row of uint8 pixels in floating point, each of them has to be widened
 not reading, is what a row then costs. As they are, bytes can only be multiplied by integers. So
 let q be w / unit, rounded to integers, and r what rounding leaves::
 
-    w = unit q + r,    x.w = unit (x.q) + x.r,    -255 sum max(-r, 0) <= x.r <= 255 sum max(r, 0)
+    w = unit q + r,    |r_j| <= unit / 2,    x.w = unit (x.q) + x.r,    |x.r| <= 255 n unit / 2
 
 The sum x.q has no rounding error at all, in any order: |q| is bounded so that 32 bits hold it.
-For 784 pixels the two bounds lie about 1% of the largest weight apart in the score. A sample whose
-robust margin reaches 1 by the worse of them is not active, and nobody needs its score. All others
-are scored in floating point as ever, now from the cache; so no bit of any result depends on this.
+For 784 pixels the score is known to 4% of the largest weight. A sample whose robust margin is at
+least 1 even so is not active, and nobody needs its score. All others are scored in floating point
+as ever, now from the cache; so no bit of any result depends on this.
 
-The bounds must hold for the score that floating point gives. A dot product of n terms, summed in
+The bound must hold for the score that floating point gives. A dot product of n terms, summed in
 any order, is off by at most about n u sum |x_j| |w_j|, u the unit roundoff of w's type: twice that
-with |x_j| = 255 is added to either bound, and a relative 1e-9 for what float64 rounds here.
+with |x_j| = 255 is added, and a relative 1e-9 for what float64 rounds here.
 
 `dot_four_in_a_loop` is that sum as a plain loop, which is no faster than floating point. Processors
 with AVX-512 VNNI have an instruction that multiplies 64 pairs of bytes and adds them up by fours,
@@ -42,7 +42,7 @@ BYTES = 64  # in one register
 LARGEST = 127 * 256 + 127  # that two signed bytes hold
 HALF_BYTE, EIGHT = np.int32(128), np.int32(8)  # a plain 128 would make all that it meets 64 bits
 LEAST = 1e-30  # that the largest weight is taken for, so that the steps per unit are finite
-HALF = 0.501  # of a unit is what rounding leaves at most; float32 may miss the half by a little
+HALF = 0.502  # of a unit is what rounding leaves at most: w / unit is itself off by 2**-24 of it
 MOST = (2**31 - 1) // WHITE  # that the |q| may sum up to, for 32 bits to hold |x.q|
 MOST_FEATURES = MOST // 1000  # with fewer steps to the largest weight the bounds say little
 
@@ -76,7 +76,7 @@ def round_weights(w, size, rounded):
     largest, norm = np.int64(0), 0.0
     for j in range(w.size):
         length = np.float64(abs(w[j]))
-        largest = max(largest, np.float64(length).view(np.int64))
+        largest = max(largest, np.float64(length).view(np.int64))  # in the order of the numbers
         norm += length
     if not norm < np.inf:
         return 1.0, np.inf
