@@ -7,7 +7,6 @@ back is Python. All randomness, the start and the order of the samples, is drawn
 import math
 import os
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -29,6 +28,7 @@ from numlin.support.arguments import (
     check_signs,
 )
 from numlin.support.progress import Progress
+from numlin.support.threads import side_by_side
 
 SCHEDULES = {
     "constant": lambda t, n_steps: np.ones_like(t),
@@ -212,22 +212,15 @@ def fit_many(jobs: Iterable[tuple[ArrayLike, ArrayLike, Training | None]],
     stored = {
         (id(X), training.dtype): storage(checked[id(X)], training.dtype) for X, _, training in runs
     }
-    with (
-        ThreadPoolExecutor(n_threads or os.cpu_count()) as pool,
-        Progress("training", len(runs)) as progress,
-    ):
+    with Progress("training", len(runs)) as progress:
 
-        def run(X, y, training):
+        def run(job):
+            X, y, training = job
             result = _fit(stored[id(X), training.dtype], check_signs(y, len(X)), training)
             progress.advance()
             return result
 
-        running = [pool.submit(run, *job) for job in runs]
-        try:
-            return [future.result() for future in running]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        return side_by_side(run, runs, n_threads or os.cpu_count())
 
 
 def epoch_order(n_samples: int, shuffle_block: int,

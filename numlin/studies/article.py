@@ -8,7 +8,6 @@ global minima of the three robust objectives (`numlin.optimum`), from which ten 
 those of a few more eps, and those against the adversary who must keep all pixels in [0, 1].
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -30,6 +29,7 @@ from numlin.support.arguments import pixels
 from numlin.support.environment import environment
 from numlin.support.files import write_json
 from numlin.support.progress import Progress
+from numlin.support.threads import side_by_side
 
 ATTACK_EPS = np.arange(101) / 200
 TABLE_EPS = (0.1, 0.2, 0.3)
@@ -264,10 +264,8 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
                 trained[name] = model, _record(model, train, test, article.dataset)
             clock.lap("train")
             progress.advance(note="the optima, free and in the pixel box")
-        with ThreadPoolExecutor(2) as pool:  # both spend their time outside of Python
-            free = pool.submit(path, raw, y, PATH_EPS)
-            boxed = pool.submit(path, raw, y, TABLE_EPS, ball=LINF_BOX).result()
-            article.path = free.result()
+        both = (PATH_EPS, LINF), (TABLE_EPS, LINF_BOX)
+        article.path, boxed = side_by_side(lambda job: path(raw, y, job[0], ball=job[1]), both, 2)
         optima = {f"optimum-{found.eps}": found for found in article.path if found.eps in TABLE_EPS}
         optima |= {f"boxed-{found.eps}": found for found in boxed}
         clock.lap("optimum")
@@ -282,9 +280,8 @@ def run(source, digits=(0, 1), seed=0, engine="numba"):
             trained_on={**article.dataset, "solver": "numlin.optimum.path"},
         )
     X = pixels(raw, np.float64)
-    with ThreadPoolExecutor(2) as pool:
-        runs = pool.map(lambda model: _evaluate(model, X, y, X_test, y_test), models.values())
-        runs = dict(zip(models, runs, strict=True))
+    runs = side_by_side(lambda model: _evaluate(model, X, y, X_test, y_test), models.values(), 2)
+    runs = dict(zip(models, runs, strict=True))
     bounds = {0.0: 0.0} | {eps: optima[f"optimum-{eps}"].lower_bound for eps in TABLE_EPS}
     for name, (model, records) in trained.items():
         run = article.runs[name] = runs[name]
