@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.ticker import FixedLocator, NullLocator
 
+from bench.kernels import OWN_KERNEL
 from bench.timing import FMA_LIMIT, READ_LIMIT, summary
 from numlin.figures.style import COLOURS, DASHES, GREY, SMALL, STYLE, new_figure, save
 
@@ -54,7 +55,7 @@ def roofline(result):
     for row in rows:
         storage = next((s for s in COLOUR if s in row["name"]), "")
         marker = next((m for part, m in MARKER.items() if part in row["name"]), "")
-        if marker and row["n_bytes"]:
+        if marker and row["n_bytes"] and not row["name"].startswith(OWN_KERNEL):
             twin = row["name"].startswith("twin")
             axes.plot(
                 row["flops"] / row["n_bytes"],

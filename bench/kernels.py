@@ -22,6 +22,7 @@ from numlin.support.arguments import aligned_copy
 
 STORAGES = ("float64", "float32", "uint8")
 BASELINE = "X @ w float32"
+OWN_KERNEL = "yours,"  # how the rows of a user's kernel begin
 
 # How far an epoch in the type of the weights may be from one in float64: the mean loss, by the
 # rounding of a sum of 784 terms; the weights by some samples whose margin rounds to the other
@@ -157,7 +158,7 @@ class OwnKernel:
         spec = importlib.util.spec_from_file_location(Path(file).stem, file)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        self.function, self.name = getattr(module, name, None), f"yours, {name},"
+        self.function, self.name = getattr(module, name, None), f"{OWN_KERNEL} {name},"
         plain = getattr(self.function, "py_func", self.function)
         if not callable(plain):
             raise ValueError(f"--with: {file} has no function {name!r}")
