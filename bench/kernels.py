@@ -17,6 +17,8 @@ from bench import limits
 from bench.data import BATCH, BLOCK, EPS, expect_close, numpy_epoch, start
 from bench.timing import Case, measure
 from numlin import kernels
+from numlin.kernels import frozen
+from numlin.kernels.integers import MULTIPLIES_BYTES
 from numlin.kernels.loop import reads_ahead
 from numlin.support.arguments import aligned_copy
 
@@ -52,6 +54,9 @@ def cases(data, quick=False, own=None):
     found += [
         limits.shuffled(stored[storage], start(data, 0.1).order) for storage in ("float32", "uint8")
     ]
+    if MULTIPLIES_BYTES:
+        steps = start(data, 0.1)
+        found.append(limits.bytes_multiplied(frozen(data.pixels), steps.order, steps.w))
     found += [product(stored[real], real) for real in ("float32", "float64")]
     exact = cache(
         lambda *key: numpy_epoch(

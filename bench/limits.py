@@ -6,7 +6,8 @@ Both kernels are as plain as the ones they are a limit for, and compiled with th
 import numpy as np
 
 from bench.timing import FMA_LIMIT, READ_LIMIT, Case, WrongResult
-from numlin.kernels.compiled import ROWS_AHEAD, start_reading
+from numlin.kernels.compiled import GROUP, ROWS_AHEAD, start_reading
+from numlin.kernels.integers import dot_four_bytes, new_rounded, round_weights
 from numlin.kernels.jit import jit, wide_vectors
 
 DEGREE = 16  # multiply-adds for every number that is loaded
@@ -32,6 +33,24 @@ def read_rows(words, order):
         start_reading(words, order[min(k + ROWS_AHEAD, order.size - 1)])
         for j in range(words.shape[1]):
             total += words[order[k], j]
+    return total
+
+
+@jit
+def sum_bytes(X, order, rounded):
+    """Sum of x.q of the rows X (n_samples, n_features) in `order`, four at a time, asked for ahead.
+
+    q are the integers in `rounded`; a last group cut short is left out.
+    """
+    total, last = 0, order.size - 1
+    for k in range(0, order.size - GROUP + 1, GROUP):
+        ahead = k + ROWS_AHEAD
+        of_g, of_h, of_i, of_j = dot_four_bytes(
+            X, order[k], order[k + 1], order[k + 2], order[k + 3], rounded,
+            order[min(ahead, last)], order[min(ahead + 1, last)], order[min(ahead + 2, last)],
+            order[min(ahead + 3, last)], X.shape[1],
+        )  # fmt: skip
+        total += of_g + of_h + of_i + of_j
     return total
 
 
@@ -85,6 +104,30 @@ def shuffled(X, order):
         n_bytes=X.nbytes,
         baseline=name,
         note="every row once, in the order of an epoch, asked for ahead as the kernels do",
+    )
+
+
+def bytes_multiplied(X, order, w):
+    """The case of all sums that the kernel takes of raw pixels X in `order`, with w rounded."""
+    name = "limit: sums of bytes, uint8 rows shuffled"
+    rounded = new_rounded(X)
+    round_weights(w, 1.0, rounded)
+    q = 256 * rounded[0].astype(np.int64) + rounded[1]
+
+    def check():
+        rows = X[order[: len(order) // GROUP * GROUP]].astype(np.int64)
+        expected = int((rows @ q[: X.shape[1]]).sum())
+        if (found := sum_bytes(X, order, rounded)) != expected:
+            raise WrongResult(f"{name}: found {found}, expected {expected}")
+
+    return Case(
+        name,
+        lambda: sum_bytes(X, order, rounded),
+        check,
+        rows=len(X),
+        n_bytes=X.nbytes,
+        baseline=f"{READ_LIMIT}, uint8 rows shuffled",
+        note="what the kernel sums in integers, with nothing else done",
     )
 
 

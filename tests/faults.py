@@ -14,6 +14,7 @@ TESTS = {  # where a file's faults are to be noticed; the longest prefix counts
     "numlin/attacks.py": "edges attacks radii",
     "numlin/callbacks.py": "callbacks sgd",
     "numlin/sgd.py": "edges sgd callbacks",
+    "numlin/kernels/integers.py": "integers kernels",
     "numlin/kernels/loop.py": "edges sgd callbacks",
     "numlin/model.py": "model scikit_learn",
     "numlin/data/idx.py": "idx",

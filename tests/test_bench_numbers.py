@@ -5,11 +5,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import needs_jit
 
 pytest.importorskip("bench", reason="the benchmarks are not part of this installation")
 
 from bench import convergence, kernels, limits, many, processes, radii, report, screening, timing
 from bench import data as bench_data
+from numlin.kernels import frozen, integers
 from numlin.objective import objective
 
 
@@ -66,6 +68,19 @@ def test_operations_and_bytes_are_those_of_rows_scored_and_rows_added(few, eps, 
     for real in ("float32", "float64"):
         case = limits._multiply_add(real, 7)
         assert (case.flops, case.real) == (2 * 16 * 2048 * 7, real)
+
+
+@needs_jit
+@pytest.mark.skipif(not integers.MULTIPLIES_BYTES, reason="the processor has no vpdpbusd")
+def test_the_limit_of_summing_bytes_is_what_the_kernel_sums(few, monkeypatch):
+    order, w = np.random.default_rng(1).permutation(79), few.middle[0.1][0]
+    case = limits.bytes_multiplied(frozen(few.pixels), order, w)
+    case.check()
+    rounded = np.rint(w / (np.abs(w).max() / integers.LARGEST)).astype(int)
+    assert case.run() == (few.pixels[order[:76]].astype(int) @ rounded).sum()
+    monkeypatch.setattr(limits, "sum_bytes", lambda *_: 7)
+    with pytest.raises(timing.WrongResult, match="found 7"):
+        case.check()
 
 
 def row(name, seconds, baseline="", **counts):
