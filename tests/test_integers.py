@@ -13,6 +13,7 @@ from bench.ladder import variant
 from numlin.kernels import compiled, frozen, integers, reference
 from numlin.kernels.integers import LARGEST, MOST, new_rounded, round_weights
 from numlin.kernels.jit import jit
+from numlin.kernels.screening import Screening
 from numlin.support.arguments import WHITE
 
 
@@ -126,7 +127,7 @@ CARELESS = ("eps * norm + slack, white", "eps * norm - 1e9, white")  # takes all
 
 
 def by_batches(X, y, order, batch_size, rate, w, b, **options):
-    """An epoch, a call for each batch, which wants its scores: then all are in floating point."""
+    """An epoch and its last scores, a call for each batch: wanted, all are in floating point."""
     found = {"loss_sum": 0.0, "mistakes": 0}
     firsts = range(0, len(order), batch_size)
     for first, step in zip(firsts, np.linspace(rate, rate / 2, len(firsts)), strict=True):
@@ -136,7 +137,8 @@ def by_batches(X, y, order, batch_size, rate, w, b, **options):
         w, b = part["w"], part["b"]
         for name in found:
             found[name] += part[name]
-    return found | {"w": w, "b": b, "grad_w": part["grad_w"], "grad_b": part["grad_b"]}
+    found |= {"w": w, "b": b, "grad_w": part["grad_w"], "grad_b": part["grad_b"]}
+    return found, part["score"]
 
 
 @needs_jit
@@ -153,13 +155,16 @@ def test_results_are_the_same_bits_as_in_floating_point(loss, ball, real):
         for batch_size in (15, 16, 50, 500):
             options = {"loss": loss, "ball": ball, "eps": eps, "batch_size": batch_size}
             options |= {"real": real, "rate": 0.01, "w": w, "b": 0.1}
-            expected = by_batches(pixels, y, order, **options)
+            expected, last = by_batches(pixels, y, order, **options)
             whole, wrong = (
                 run(epoch, pixels, y, order, score=np.empty(0, real), **options)
                 for epoch in (kernel(), kernel(CARELESS))
             )
             assert_same(expected, {name: whole[name] for name in expected})
             told += wrong["loss_sum"] != whole["loss_sum"]
+            scored = run(kernel(), pixels, y, order, **options)
+            assert_same(expected, {name: scored[name] for name in expected})
+            assert np.array_equal(scored["score"], last)
     assert (told > 3) == (ball != "linf-box" and loss != "logistic"), "where integers have a say"
 
 
@@ -184,3 +189,15 @@ def test_scores_that_nobody_wants_are_left_out():
         without = run(epoch, pixels, y, order, batch_size=90, score=np.empty(0))
         assert with_scores.pop("score").shape == (90,) and without.pop("score").shape == (0,)
         assert_same(with_scores, without)
+
+
+@needs_jit
+def test_screening_remembers_scores_and_not_what_integers_say():
+    # With steps of 0 a floor is the score less its rounding, far closer than integers come.
+    pixels, _, y = digits(np.random.default_rng(8), 200, 784)
+    w = np.random.default_rng(9).normal(size=784) / 28
+    screen = Screening(pixels, w).screen()
+    run(kernel(), pixels, y, np.arange(200), w=w, b=0.0, rate=0.0, eps=0.0, batch_size=50,
+        screen=screen, score=np.empty(0))  # fmt: skip
+    exact = y * (pixels.astype(float) @ w) / 255
+    assert (screen.floor <= exact).all() and (screen.floor > exact - 1e-9).all()
