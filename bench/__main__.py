@@ -127,7 +127,7 @@ def _parser():
         metavar="GROUP",
         help="default: all",
     )
-    parser.add_argument("--quick", action="store_true", help="fewer rounds: under a minute in all")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds")
     parser.add_argument("--data-dir", type=Path, metavar="DIR", help="folder of MNIST's files")
     parser.add_argument("--json", type=Path, metavar="OUT", help="write it all, raw samples too")
     parser.add_argument(
