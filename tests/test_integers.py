@@ -195,7 +195,7 @@ def test_scores_that_nobody_wants_are_left_out():
 def test_screening_remembers_scores_and_not_what_integers_say():
     # With steps of 0 a floor is the score less its rounding, far closer than integers come.
     pixels, _, y = digits(np.random.default_rng(8), 200, 784)
-    w = np.random.default_rng(9).normal(size=784)  
+    w = np.random.default_rng(9).normal(size=784)  # half of the samples are inactive
     screen = Screening(pixels, w).screen()
     run(kernel(), pixels, y, np.arange(200), w=w, b=0.0, rate=0.0, eps=0.0, batch_size=50,
         screen=screen, score=np.empty(0))  # fmt: skip
