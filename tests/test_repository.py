@@ -15,6 +15,15 @@ from numlin.kernels import jit
 ROOT = Path(__file__).parent.parent
 
 
+def test_the_top_level_holds_nothing_else():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True)
+    if listed.returncode or not listed.stdout:
+        pytest.skip("not a checkout")
+    folders = {".ci", "bench", "figures", "numlin", "tests"}
+    files = {".gitignore", "LICENSE", "README.md", "pyproject.toml"}
+    assert {name.split("/")[0] for name in listed.stdout.splitlines()} == folders | files
+
+
 def test_the_gallery_shows_every_figure_and_every_picture_is_in_it():
     folder = ROOT / "figures"
     gallery = (folder / "README.md").read_text("utf-8")
