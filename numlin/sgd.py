@@ -220,7 +220,7 @@ def fit_many(jobs: Iterable[tuple[ArrayLike, ArrayLike, Training | None]],
             progress.advance()
             return result
 
-        return side_by_side(run, runs, n_threads or os.cpu_count())
+        return side_by_side(run, runs, n_threads or os.cpu_count() or 1)
 
 
 def epoch_order(n_samples: int, shuffle_block: int,

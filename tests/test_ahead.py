@@ -71,3 +71,33 @@ def test_machine_code_is_known_to_be_stored():
     ahead.compile_kernels()
     assert is_stored(pivots) in (True, None)  # None: a folder that cannot be written
     assert is_stored(len) is None
+
+
+def test_without_room_for_a_process_the_block_runs_all_the_same(monkeypatch):
+    monkeypatch.setattr(ahead, "is_stored", lambda _: False)
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    with ahead.compiling():
+        done = True
+    assert done
+
+
+@needs_jit
+def test_a_module_of_the_present_folder_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "signal.py").write_text("open('ran', 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(ahead, "is_stored", lambda _: False)
+    monkeypatch.setattr(ahead, "PROGRAM", ahead.PROGRAM + "open('done', 'w').close()")
+    with ahead.compiling():
+        pass
+    assert (tmp_path / "done").exists() and not (tmp_path / "ran").exists()
+
+
+@needs_jit
+def test_a_damaged_index_is_machine_code_that_is_not_stored(monkeypatch):
+    def damaged():
+        raise EOFError("Ran out of input")
+
+    if is_stored(pivots) is None:
+        pytest.skip("no folder to store machine code in")
+    monkeypatch.setattr(pivots._cache._cache_file, "_load_index", damaged)
+    assert is_stored(pivots) is False

@@ -28,16 +28,16 @@ Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2, VPDPBUSD
 """
 
 import numpy as np
-from llvmlite import ir
-from llvmlite.binding import get_host_cpu_features
 from numba import config, types
 from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
 from numba.extending import intrinsic, overload
 
 from numlin.kernels.jit import NO_JIT, jit, wide_vectors
 from numlin.kernels.screening import ROUND_UP
 from numlin.support.arguments import WHITE
 
+ir = cgutils.ir
 BYTES = 64  # in one register
 LARGEST = 127 * 256 + 127  # that two signed bytes hold
 HALF_BYTE, EIGHT = np.int32(128), np.int32(8)  # a plain 128 would make all that it meets 64 bits
@@ -182,9 +182,8 @@ def _llvm_dot_four_bytes(_, X, g, h, i, k, rounded, g_ahead, h_ahead, i_ahead, k
 
 def multiplies_bytes():
     """Whether Numba compiles for the processor at hand as it is, and it has vpdpbusd."""
-    found = get_host_cpu_features()
-    as_it_is = config.ENABLE_AVX and not (config.CPU_NAME or config.CPU_FEATURES or NO_JIT)
-    return bool(as_it_is and found.get("avx512vnni") and found.get("avx512bw"))
+    as_it_is = not (config.CPU_NAME or config.CPU_FEATURES or NO_JIT)
+    return as_it_is and {"+avx512vnni", "+avx512bw"} <= set(get_host_cpu_features().split(","))
 
 
 MULTIPLIES_BYTES = multiplies_bytes()

@@ -108,7 +108,12 @@ def jit(function):
 def is_stored(function):
     """Whether machine code of a compiled function is on disk; None where none can be stored."""
     cache = getattr(function, "_cache", None)
-    return bool(cache._cache_file._load_index()) if isinstance(cache, _Cache) else None
+    if not isinstance(cache, _Cache):
+        return None
+    try:
+        return bool(cache._cache_file._load_index())
+    except Exception:  # a damaged pickle raises any kind, as in load_overload
+        return False
 
 
 @intrinsic

@@ -4,9 +4,11 @@ Numba compiles one function after the other in a process. What a second process 
 one finds on disk, like that of any earlier run; so where nothing can be stored, nothing is begun.
 """
 
+import os
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 
@@ -15,6 +17,7 @@ from numlin.kernels.jit import is_stored
 from numlin.optimum import path
 from numlin.optimum.pivots import pivots
 
+ROOT = Path(__file__).parent.parent.parent  # where numlin is found
 PROGRAM = """
 import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
@@ -29,18 +32,30 @@ def compiling():
     if is_stored(pivots) is not False:
         yield
         return
-    child = subprocess.Popen(
-        [sys.executable, "-c", PROGRAM],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    child = _start()
     try:
         yield
-        child.wait()
+        if child:
+            child.wait()
     finally:
-        child.kill()
-        child.wait()
+        if child:
+            child.kill()
+            child.wait()
+
+
+def _start():
+    """The process that compiles, with this numlin and nothing of the present folder; or None."""
+    search = filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))
+    try:
+        return subprocess.Popen(
+            [sys.executable or "python3", "-P", "-c", PROGRAM],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(search)},
+        )
+    except OSError:  # no room for another process: all is compiled in this one
+        return None
 
 
 def compile_kernels():
