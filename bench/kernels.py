@@ -18,7 +18,7 @@ from bench.data import BATCH, BLOCK, EPS, expect_close, numpy_epoch, start
 from bench.timing import Case, measure
 from numlin import kernels
 from numlin.kernels import frozen
-from numlin.kernels.integers import MULTIPLIES_BYTES
+from numlin.kernels.integers import MULTIPLIES_BYTES, fits_in_integers
 from numlin.kernels.loop import reads_ahead
 from numlin.support.arguments import aligned_copy
 
@@ -54,7 +54,7 @@ def cases(data, quick=False, own=None):
     found += [
         limits.shuffled(stored[storage], start(data, 0.1).order) for storage in ("float32", "uint8")
     ]
-    if MULTIPLIES_BYTES:
+    if MULTIPLIES_BYTES and fits_in_integers(frozen(data.pixels)):
         steps = start(data, 0.1)
         found.append(limits.bytes_multiplied(frozen(data.pixels), steps.order, steps.w))
     found += [product(stored[real], real) for real in ("float32", "float64")]

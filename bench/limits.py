@@ -7,7 +7,7 @@ import numpy as np
 
 from bench.timing import FMA_LIMIT, READ_LIMIT, Case, WrongResult
 from numlin.kernels.compiled import GROUP, ROWS_AHEAD, start_reading
-from numlin.kernels.integers import dot_four_bytes, new_rounded, round_weights
+from numlin.kernels.integers import dot_four_bytes, new_rounded, round_weights, unit_for
 from numlin.kernels.jit import jit, wide_vectors
 
 DEGREE = 16  # multiply-adds for every number that is loaded
@@ -111,12 +111,12 @@ def bytes_multiplied(X, order, w):
     """The case of all sums that the kernel takes of raw pixels X in `order`, with w rounded."""
     name = "limit: sums of bytes, uint8 rows shuffled"
     rounded = new_rounded(X)
-    round_weights(w, 1.0, rounded)
-    q = 256 * rounded[0].astype(np.int64) + rounded[1]
+    round_weights(w, 1.0, unit_for(w), rounded)
+    q = rounded[: X.shape[1]].astype(np.int64)
 
     def check():
         rows = X[order[: len(order) // GROUP * GROUP]].astype(np.int64)
-        expected = int((rows @ q[: X.shape[1]]).sum())
+        expected = int((rows @ q).sum())
         if (found := sum_bytes(X, order, rounded)) != expected:
             raise WrongResult(f"{name}: found {found}, expected {expected}")
 

@@ -73,11 +73,13 @@ def test_operations_and_bytes_are_those_of_rows_scored_and_rows_added(few, eps, 
 @needs_jit
 @pytest.mark.skipif(not integers.MULTIPLIES_BYTES, reason="the processor has no vpdpbusd")
 def test_the_limit_of_summing_bytes_is_what_the_kernel_sums(few, monkeypatch):
-    order, w = np.random.default_rng(1).permutation(79), few.middle[0.1][0]
-    case = limits.bytes_multiplied(frozen(few.pixels), order, w)
+    pixels, w = (np.tile(part, 3) for part in (few.pixels, few.middle[0.1][0]))  # 72 pixels each
+    order = np.random.default_rng(1).permutation(79)
+    case = limits.bytes_multiplied(frozen(pixels), order, w)
     case.check()
-    rounded = np.rint(w / (np.abs(w).max() / integers.LARGEST)).astype(int)
-    assert case.run() == (few.pixels[order[:76]].astype(int) @ rounded).sum()
+    per_unit = 1 / (np.abs(w).max() / np.float32(integers.ROOMY))
+    rounded = np.rint(w * per_unit).astype(int)
+    assert case.run() == (pixels[order[:76]].astype(int) @ rounded).sum()
     monkeypatch.setattr(limits, "sum_bytes", lambda *_: 7)
     with pytest.raises(timing.WrongResult, match="found 7"):
         case.check()

@@ -41,11 +41,12 @@ import numpy as np
 
 from numlin.kernels import LOSS_CODES
 from numlin.kernels.integers import (
-    MOST_FEATURES,
     MULTIPLIES_BYTES,
     dot_four_bytes,
+    fits_in_integers,
     new_rounded,
     round_weights,
+    unit_for,
 )
 from numlin.kernels.jit import PROCESSOR, jit, prefetch, wide_vectors
 from numlin.kernels.plain import (
@@ -57,7 +58,7 @@ from numlin.kernels.plain import (
     sign_times,
     update_weights,
 )
-from numlin.kernels.screening import can_skip, move_anchor, note_floor, update_bounds
+from numlin.kernels.screening import leave_out, move_anchor, note_floor, update_bounds
 from numlin.losses import LOSSES
 from numlin.support.arguments import CACHE_LINE, WHITE
 
@@ -72,7 +73,8 @@ BYTES_AHEAD = 4096 if PROCESSOR.startswith("znver") else 2 * CACHE_LINE
 GROUP = 4  # rows scored at a time: 16 accumulators, which AVX-512 has registers for
 BLOCK, BLOCK_BYTES = 128, 2**19  # most that is scored before any of it is added
 LOOK_AHEAD = 32  # rows scored together where batches are shorter: more are wasted when w moves
-ROUND_FROM = 16  # samples in a batch: from here on integers are worth rounding w
+RENEW_UNIT = 16  # roundings of w
+ROUND_FROM = 16  # rows in a block: from here on integers are worth rounding w
 FEW = 4  # while more than one row in so many is active, integers save nothing
 
 # Codes of the losses that a margin of 1 or more costs nothing.
@@ -185,17 +187,20 @@ def choose_rows(block, y, visits, first, last, screen):
     """Fill the block with what must be read of order[first:last], and count it; rows ahead too."""
     position, row, label, to_read = block.position, block.row, block.label, block.ahead
     order, ahead = visits
-    count = 0
-    for k in range(first, last):
-        i = order[k]
-        position[count], row[count], label[count] = k, i, y[i]
-        count += not can_skip(screen, y, i)
+    count = last - first
+    for k in range(count):
+        position[k], row[k] = first + k, order[first + k]
+    for k in range(count):
+        label[k] = y[row[k]]
+    if screen.floor.size > 0:
+        count = leave_out(screen, position, row, label, count)
     for k in range(ROWS_AHEAD):
         row[count + k] = order[min(last + k, order.size - 1)]
-    for k in range(count):
-        if ahead.size > 0:
+    if ahead.size > 0:
+        for k in range(count):
             to_read[k] = ahead[min(position[k], ahead.size - 1)]
-        else:
+    else:
+        for k in range(count):
             to_read[k] = row[k + ROWS_AHEAD]
     return count
 
@@ -222,24 +227,6 @@ def score_rows(block, count, X, w, singly, touch):
 
 
 @jit
-def score_in_integers(block, count, X, rounded, unit, touch):
-    """`score_rows` of the weights in `rounded` times `unit`."""
-    if rounded is None:
-        return
-    row, ahead, clean, last = block.row, block.ahead, block.clean, count - 1
-    for k in range(0, count, GROUP):
-        k1, k2, k3 = min(k + 1, last), min(k + 2, last), min(k + 3, last)
-        g, h, i, j = ahead[k], ahead[k1], ahead[k2], ahead[k3]
-        if touch:
-            clean[-1] = X[g, 0] + X[h, 0] + X[i, 0] + X[j, 0]
-        of_g, of_h, of_i, of_j = dot_four_bytes(
-            X, row[k], row[k1], row[k2], row[k3], rounded, g, h, i, j, bytes_ahead(X)
-        )
-        clean[k], clean[k + 1], clean[k + 2] = unit * of_g, unit * of_h, unit * of_i
-        clean[k + 3] = unit * of_j
-
-
-@jit
 def find_active(block, count, b, drop, white, all_of_them):
     """Fill block.margin and block.active, and count the latter: a NaN is active, too."""
     for k in range(count):
@@ -249,6 +236,31 @@ def find_active(block, count, b, drop, white, all_of_them):
         block.active[n_active] = k
         n_active += all_of_them or not block.margin[k] >= 1
     return n_active
+
+
+@jit
+def find_doubtful(block, count, X, rounded, unit, b, drop, white, touch):
+    """Fill block.active with rows whose margin may be below 1, by their sums in integers.
+
+    `unit` is that of the weights in `rounded`, `drop` includes what rounding may have added. Rows
+    ahead are read as in `score_rows`.
+    """
+    if rounded is None:
+        return 0
+    row, ahead, label, active, last = block.row, block.ahead, block.label, block.active, count - 1
+    scale, n_bytes, n_doubtful = unit / white, bytes_ahead(X), 0
+    for k in range(0, count, GROUP):
+        k1, k2, k3 = min(k + 1, last), min(k + 2, last), min(k + 3, last)
+        g, h, i, j = ahead[k], ahead[k1], ahead[k2], ahead[k3]
+        if touch:
+            block.clean[-1] = X[g, 0] + X[h, 0] + X[i, 0] + X[j, 0]
+        sums = dot_four_bytes(
+            X, row[k], row[k1], row[k2], row[k3], rounded, g, h, i, j, n_bytes
+        )  # fmt: skip
+        for place in range(min(GROUP, count - k)):
+            active[n_doubtful] = k + place
+            n_doubtful += not label[k + place] * (scale * sums[place] + b) - drop >= 1
+    return n_doubtful
 
 
 @jit
@@ -316,21 +328,17 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
     tail = n_visits if score.size == 0 else (learning_rate.size - 1) * batch_size
     # Rounding w must be worth it, and the scores not be wanted.
     in_integers = (
-        MULTIPLIES_BYTES
-        and X.itemsize == 1
-        and not (screening or all_of_them)
-        and min(batch_size, tail) >= ROUND_FROM
-        and w.size <= MOST_FEATURES
+        MULTIPLIES_BYTES and fits_in_integers(X) and not (screening or all_of_them or singly)
     )
     block_size = max(GROUP, min(BLOCK, BLOCK_BYTES // (X.shape[1] * X.itemsize)))
     if screening:
         move_anchor(screen, w)
     block, rounded = new_block(w), new_rounded(X)
-    unit, slack, few_active = 0.0, 0.0, True
+    unit, slack, stale, roundings, few_active = 1.0, 0.0, True, 0, True
     positions, rows, labels = block.position, block.row, block.label
     margins, active = block.margin, block.active
     grad_b, loss_sum, mistakes, skipped = 0.0, 0.0, 0, 0
-    norm, w_moved = 0.0, True
+    norm, drop, w_moved = 0.0, 0.0, True
     scored, look_ahead, n_active, visit = 0, 0, 0, 0
     for batch in range(learning_rate.size):
         first = batch * batch_size
@@ -340,9 +348,10 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
             for j in range(w.size):
                 grad_w[j] = 0
             norm = dual_norm(w, ball) if eps > 0 else 0.0
+            drop = eps * norm
             if screening:
-                update_bounds(screen, w, b, eps * norm)
-            unit = 0.0
+                update_bounds(screen, w, b, drop)
+            stale = True
             scored, look_ahead, n_active, visit = first, 1 if singly else GROUP, 0, 0
         batch_loss, slope_sum, grad_b, w_moved = 0.0, 0.0, 0.0, False
         done = first
@@ -353,15 +362,20 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
                 scored = min(scored + block_size, max(last, first + look_ahead), n_visits)
                 look_ahead = min(2 * look_ahead, LOOK_AHEAD)
                 count = choose_rows(block, y, visits, done, scored, screen)
-                if in_integers and few_active and scored <= tail:
-                    if unit == 0:
-                        unit, slack = round_weights(w, 1 + abs(b) + eps * norm, rounded)
-                    score_in_integers(block, count, X, rounded, unit, touch)
-                    n_active = find_active(block, count, b, eps * norm + slack, white, all_of_them)
-                    n_active = score_doubtful(block, n_active, X, w, b, eps * norm, white, rounded)
+                worth_it = few_active and not (stale and scored - done < ROUND_FROM)
+                if in_integers and worth_it and scored <= tail:
+                    if stale:
+                        if roundings % RENEW_UNIT == 0:
+                            unit = unit_for(w)
+                        slack = round_weights(w, 1 + abs(b) + drop, unit, rounded)
+                        roundings, stale = roundings + 1, False
+                    n_active = find_doubtful(
+                        block, count, X, rounded, unit, b, drop + slack, white, touch
+                    )
+                    n_active = score_doubtful(block, n_active, X, w, b, drop, white, rounded)
                 else:
                     score_rows(block, count, X, w, singly, touch)
-                    n_active = find_active(block, count, b, eps * norm, white, all_of_them)
+                    n_active = find_active(block, count, b, drop, white, all_of_them)
                 few_active = FEW * n_active <= count
                 if boxed:
                     worsen_in_box(block, count, X, w, b, eps, white)
