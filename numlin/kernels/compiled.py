@@ -35,8 +35,6 @@ What is computed is explained in reference.py, and written out loop by loop in p
 pixels are summed in integers, in integers.py, and how rows are skipped, in screening.py.
 """
 
-from typing import NamedTuple
-
 import numpy as np
 
 from numlin.kernels import LOSS_CODES
@@ -58,7 +56,7 @@ from numlin.kernels.plain import (
     sign_times,
     update_weights,
 )
-from numlin.kernels.screening import leave_out, move_anchor, note_floor, update_bounds
+from numlin.kernels.screening import can_skip, move_anchor, note_floor, update_bounds
 from numlin.losses import LOSSES
 from numlin.support.arguments import CACHE_LINE, WHITE
 
@@ -151,163 +149,153 @@ def add_in_box(grad_w, weight, X, i, w, shift, white):
         grad_w[j] += weight * clip(real(X[i, j]) - sign_times(shift, w[j]), white)
 
 
-class Block(NamedTuple):
-    """Rows that are scored together, and what is known of them.
-
-    `position` in the order, `row` of X, `label`, `ahead`, the row to start reading at this visit;
-    then `clean`, the dot product with w or with rounded weights, in units of X, `margin`, the
-    robust one or a bound of it, and `active`, the places in the block that are to be looked at.
-    """
-
-    position: np.ndarray
-    row: np.ndarray
-    label: np.ndarray
-    ahead: np.ndarray
-    clean: np.ndarray
-    margin: np.ndarray
-    active: np.ndarray
-
-
-@jit
-def new_block(w):
-    """An empty Block for weights like w, with room for the rows ahead and a group cut short."""
-    return Block(
-        np.empty(BLOCK, np.int64),
-        np.empty(BLOCK + ROWS_AHEAD, np.int64),
-        np.empty(BLOCK),
-        np.empty(BLOCK, np.int64),
-        np.empty(BLOCK + GROUP),
-        np.empty(BLOCK),
-        np.empty(BLOCK, np.int64),
+# Rows that are scored together, in a block, and what is known of them. One array: Numba passes
+# each of an array's seven numbers, and counts its users, at every call.
+VISIT = np.dtype(
+    (
+        np.record,
+        [
+            ("position", np.int64),  # in the order
+            ("row", np.int64),  # of X
+            ("ahead", np.int64),  # the row to start reading at this visit
+            ("label", np.float64),
+            ("clean", np.float64),  # the dot product with w, in units of X
+            ("margin", np.float64),  # the robust one
+        ],
     )
+)
 
 
 @jit
 def choose_rows(block, y, visits, first, last, screen):
     """Fill the block with what must be read of order[first:last], and count it; rows ahead too."""
-    position, row, label, to_read = block.position, block.row, block.label, block.ahead
     order, ahead = visits
-    count = last - first
-    for k in range(count):
-        position[k], row[k] = first + k, order[first + k]
-    for k in range(count):
-        label[k] = y[row[k]]
-    if screen.floor.size > 0:
-        count = leave_out(screen, position, row, label, count)
+    count = 0
+    for k in range(first, last):
+        visit = block[count]
+        visit.position, visit.row, visit.label = k, order[k], y[order[k]]
+        count += not (screen.floor.size > 0 and can_skip(screen, order[k], visit.label))
     for k in range(ROWS_AHEAD):
-        row[count + k] = order[min(last + k, order.size - 1)]
-    if ahead.size > 0:
-        for k in range(count):
-            to_read[k] = ahead[min(position[k], ahead.size - 1)]
-    else:
-        for k in range(count):
-            to_read[k] = row[k + ROWS_AHEAD]
+        block[count + k].row = order[min(last + k, order.size - 1)]
+    for k in range(count):
+        if ahead.size > 0:
+            block[k].ahead = ahead[min(block[k].position, ahead.size - 1)]
+        else:
+            block[k].ahead = block[k + ROWS_AHEAD].row
     return count
 
 
 @jit
 def score_rows(block, count, X, w, singly, touch):
-    """Fill block.clean with X[i] . w of its first `count` rows, and start reading those ahead.
+    """Set `clean` to X[i] . w in the first `count` of the block, and start reading those ahead.
 
     To `touch` a row is to read a pixel of it, which has a mapped file's page fetched, as no hint
     would.
     """
-    row, ahead, clean, last = block.row, block.ahead, block.clean, count - 1
+    last = count - 1
     at_a_time = 1 if singly else GROUP
     for k in range(0, count, at_a_time):
         for visit in range(k, min(k + at_a_time, count)):
             if touch:
-                clean[-1] = X[ahead[visit], 0]
-            start_reading(X, ahead[visit])
+                block[-1].clean = X[block[visit].ahead, 0]
+            start_reading(X, block[visit].ahead)
         if singly:
-            clean[k] = dot(X, row[k], w)
+            block[k].clean = dot(X, block[k].row, w)
         else:
-            g, h, i, j = row[k], row[min(k + 1, last)], row[min(k + 2, last)], row[min(k + 3, last)]
-            clean[k], clean[k + 1], clean[k + 2], clean[k + 3] = dot_four(X, g, h, i, j, w)
+            g, h, i, j = k, min(k + 1, last), min(k + 2, last), min(k + 3, last)
+            scores = dot_four(X, block[g].row, block[h].row, block[i].row, block[j].row, w)
+            block[g].clean, block[h].clean, block[i].clean, block[j].clean = scores
 
 
 @jit
-def find_active(block, count, b, drop, white, all_of_them):
-    """Fill block.margin and block.active, and count the latter: a NaN is active, too."""
-    for k in range(count):
-        block.margin[k] = block.label[k] * (block.clean[k] / white + b) - drop
+def find_active(block, active, count, b, drop, white, all_of_them):
+    """Set `margin`, list the places of the active rows, and count them: a NaN is active, too."""
     n_active = 0
     for k in range(count):
-        block.active[n_active] = k
-        n_active += all_of_them or not block.margin[k] >= 1
+        visit = block[k]
+        visit.margin = visit.label * (visit.clean / white + b) - drop
+        active[n_active] = k
+        n_active += all_of_them or not visit.margin >= 1
     return n_active
 
 
 @jit
-def find_doubtful(block, count, X, rounded, unit, b, drop, white, touch):
-    """Fill block.active with rows whose margin may be below 1, by their sums in integers.
+def find_doubtful(block, active, count, X, rounded, unit, b, drop, white, touch):
+    """List and count rows whose margin may be below 1, by their sums in integers.
 
     `unit` is that of the weights in `rounded`, `drop` includes what rounding may have added. Rows
     ahead are read as in `score_rows`.
     """
     if rounded is None:
         return 0
-    row, ahead, label, active, last = block.row, block.ahead, block.label, block.active, count - 1
-    scale, n_bytes, n_doubtful = unit / white, bytes_ahead(X), 0
+    scale, n_bytes, last, n_doubtful = unit / white, bytes_ahead(X), count - 1, 0
     for k in range(0, count, GROUP):
-        k1, k2, k3 = min(k + 1, last), min(k + 2, last), min(k + 3, last)
-        g, h, i, j = ahead[k], ahead[k1], ahead[k2], ahead[k3]
+        g, h, i, j = (
+            block[k],
+            block[min(k + 1, last)],
+            block[min(k + 2, last)],
+            block[min(k + 3, last)],
+        )
         if touch:
-            block.clean[-1] = X[g, 0] + X[h, 0] + X[i, 0] + X[j, 0]
-        sums = dot_four_bytes(
-            X, row[k], row[k1], row[k2], row[k3], rounded, g, h, i, j, n_bytes
-        )  # fmt: skip
-        for place in range(min(GROUP, count - k)):
-            active[n_doubtful] = k + place
-            n_doubtful += not label[k + place] * (scale * sums[place] + b) - drop >= 1
+            block[-1].clean = X[g.ahead, 0] + X[h.ahead, 0] + X[i.ahead, 0] + X[j.ahead, 0]
+        of_g, of_h, of_i, of_j = dot_four_bytes(
+            X, g.row, h.row, i.row, j.row, rounded, g.ahead, h.ahead, i.ahead, j.ahead, n_bytes
+        )
+        active[n_doubtful] = k
+        n_doubtful += not g.label * (scale * of_g + b) - drop >= 1
+        active[n_doubtful] = k + 1
+        n_doubtful += k + 1 <= last and not h.label * (scale * of_h + b) - drop >= 1
+        active[n_doubtful] = k + 2
+        n_doubtful += k + 2 <= last and not i.label * (scale * of_i + b) - drop >= 1
+        active[n_doubtful] = k + 3
+        n_doubtful += k + 3 <= last and not j.label * (scale * of_j + b) - drop >= 1
     return n_doubtful
 
 
 @jit
-def score_doubtful(block, n_doubtful, X, w, b, drop, white, rounded):
+def score_doubtful(block, active, n_doubtful, X, w, b, drop, white, rounded):
     """Score the doubtful rows in floating point, keep the active ones in the list, count them."""
     if rounded is None:
         return 0
-    row, label, clean, margin = block.row, block.label, block.clean, block.margin
-    active, last = block.active, n_doubtful - 1
-    n_active = 0
+    last, n_active = n_doubtful - 1, 0
     for m in range(0, n_doubtful, GROUP):
-        g, h = active[m], active[min(m + 1, last)]
-        i, j = active[min(m + 2, last)], active[min(m + 3, last)]
-        scores = dot_four(X, row[g], row[h], row[i], row[j], w)
-        clean[g], clean[h], clean[i], clean[j] = scores
+        g, h = block[active[m]], block[active[min(m + 1, last)]]
+        i, j = block[active[min(m + 2, last)]], block[active[min(m + 3, last)]]
+        g.clean, h.clean, i.clean, j.clean = dot_four(X, g.row, h.row, i.row, j.row, w)
         for place in range(m, min(m + GROUP, n_doubtful)):
-            k = active[place]
-            margin[k] = label[k] * (clean[k] / white + b) - drop
-            active[n_active] = k
-            n_active += not margin[k] >= 1
+            visit = block[active[place]]
+            visit.margin = visit.label * (visit.clean / white + b) - drop
+            active[n_active] = active[place]
+            n_active += not visit.margin >= 1
     return n_active
 
 
 @jit
 def worsen_in_box(block, count, X, w, b, eps, white):
-    """Replace block.margin by that of the worst input in the pixel box."""
+    """Replace `margin` by that of the worst input in the pixel box."""
     for k in range(count):
-        shift = block.label[k] * eps * white
-        worst = dot_in_box(X, block.row[k], w, shift, white) / white
-        block.margin[k] = block.label[k] * (worst + b)
+        visit = block[k]
+        shift = visit.label * eps * white
+        worst = dot_in_box(X, visit.row, w, shift, white) / white
+        visit.margin = visit.label * (worst + b)
 
 
 @jit
 def note_scores(block, count, b, white, tail, score, screen):
     """Keep the scores of the last batch, which starts at `tail`, and the floors of all rows."""
     for k in range(count):
-        if block.position[k] >= tail:
-            score[block.position[k] - tail] = block.clean[k] / white + b
+        visit = block[k]
+        if visit.position >= tail:
+            score[visit.position - tail] = visit.clean / white + b
         if screen.floor.size > 0:
-            note_floor(screen, block.row[k], block.label[k], block.clean[k] / white)
+            note_floor(screen, visit.row, visit.label, visit.clean / white)
 
 
 @jit
 def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
     """One epoch of SGD; changes the workspace and the screen. See reference.sgd_epoch.
 
-    Three places in the order move along, and `visit` counts the active rows of the block used up:
+    Three places in the order move along, and `used` counts the active rows of the block used up:
 
         first          done                scored
           |--- in grad_w --|--- in the block ---|--- not looked at yet ---
@@ -333,13 +321,12 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
     block_size = max(GROUP, min(BLOCK, BLOCK_BYTES // (X.shape[1] * X.itemsize)))
     if screening:
         move_anchor(screen, w)
-    block, rounded = new_block(w), new_rounded(X)
+    block = np.empty(BLOCK + ROWS_AHEAD, VISIT)
+    active, rounded = np.empty(BLOCK + GROUP, np.int64), new_rounded(X)
     unit, slack, stale, roundings, few_active = 1.0, 0.0, True, 0, True
-    positions, rows, labels = block.position, block.row, block.label
-    margins, active = block.margin, block.active
     grad_b, loss_sum, mistakes, skipped = 0.0, 0.0, 0, 0
     norm, drop, w_moved = 0.0, 0.0, True
-    scored, look_ahead, n_active, visit = 0, 0, 0, 0
+    scored, look_ahead, n_active, used = 0, 0, 0, 0
     for batch in range(learning_rate.size):
         first = batch * batch_size
         last = min(first + batch_size, n_visits)
@@ -352,7 +339,7 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
             if screening:
                 update_bounds(screen, w, b, drop)
             stale = True
-            scored, look_ahead, n_active, visit = first, 1 if singly else GROUP, 0, 0
+            scored, look_ahead, n_active, used = first, 1 if singly else GROUP, 0, 0
         batch_loss, slope_sum, grad_b, w_moved = 0.0, 0.0, 0.0, False
         done = first
         while done < last:
@@ -370,28 +357,30 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
                         slack = round_weights(w, 1 + abs(b) + drop, unit, rounded)
                         roundings, stale = roundings + 1, False
                     n_active = find_doubtful(
-                        block, count, X, rounded, unit, b, drop + slack, white, touch
+                        block, active, count, X, rounded, unit, b, drop + slack, white, touch
                     )
-                    n_active = score_doubtful(block, n_active, X, w, b, drop, white, rounded)
+                    n_active = score_doubtful(
+                        block, active, n_active, X, w, b, drop, white, rounded
+                    )
                 else:
                     score_rows(block, count, X, w, singly, touch)
-                    n_active = find_active(block, count, b, drop, white, all_of_them)
+                    n_active = find_active(block, active, count, b, drop, white, all_of_them)
                 few_active = FEW * n_active <= count
                 if boxed:
                     worsen_in_box(block, count, X, w, b, eps, white)
                 skipped += scored - done - count
                 if screening or scored > tail:
                     note_scores(block, count, b, white, tail, score, screen)
-                visit = 0
+                used = 0
             done = min(last, scored)
-            while visit < n_active and positions[active[visit]] < done:
-                k = active[visit]
-                i, label, margin = rows[k], labels[k], margins[k]
-                value, slope = loss_and_slope(margin, loss)
+            while used < n_active and block[active[used]].position < done:
+                visit = block[active[used]]
+                i, label = visit.row, visit.label
+                value, slope = loss_and_slope(visit.margin, loss)
                 if slope != 0:
                     w_moved = True
                     batch_loss += value
-                    mistakes += not margin > 0
+                    mistakes += not visit.margin > 0
                     slope_sum += slope
                     weight = share * slope * label
                     grad_b += weight
@@ -399,7 +388,7 @@ def sgd_epoch(samples, visits, risk, steps, workspace, b, screen):
                         add_in_box(grad_w, weight / white, X, i, w, label * eps * white, white)
                     else:
                         add(grad_w, weight / white, X, i)
-                visit += 1
+                used += 1
         loss_sum += batch_loss
         if w_moved:
             rate, pull = learning_rate[batch], -share * eps * slope_sum

@@ -28,7 +28,7 @@ type: `rounding` is twice that, counted in CREDIT for the old score and in REACH
 All else is computed in float64, and REACH, LIMIT and the norms are raised by a relative 1e-9.
 
 The kernel calls four functions of this file: `move_anchor` when an epoch starts, `update_bounds`
-when w has moved, `leave_out` before rows are read and `note_floor` after.
+when w has moved, `can_skip` before a row is read and `note_floor` after.
 
 References
 ----------
@@ -108,18 +108,11 @@ def update_bounds(screen, w, b, drop):
 
 
 @jit
-def leave_out(screen, position, row, label, count):
-    """Keep, of the first `count` entries of all three, those to be read, and count them.
-
-    What is left out is a row whose robust margin provably exceeds 1.
-    """
-    kept = 0
-    for k in range(count):
-        i, side = row[k], int(label[k] > 0)
-        position[kept], row[kept], label[kept] = position[k], i, label[k]
-        floor = screen.floor[i] - screen.row_norm[i] * screen.bounds[REACH, side]
-        kept += not floor > screen.bounds[LIMIT, side]
-    return kept
+def can_skip(screen, i, label):
+    """Whether the robust margin of row i provably exceeds 1."""
+    side = int(label > 0)
+    floor = screen.floor[i] - screen.row_norm[i] * screen.bounds[REACH, side]
+    return floor > screen.bounds[LIMIT, side]
 
 
 @jit
