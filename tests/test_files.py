@@ -492,6 +492,26 @@ for k in range(300):
         assert [each.name for each in (tmp_path / f"{k}" / "deep").iterdir()] == ["file"]
 
 
+@pytest.mark.parametrize("error", [FileNotFoundError, FileExistsError])
+def test_a_parent_that_others_remove_while_a_folder_is_made_is_made_again(
+    error, monkeypatch, tmp_path
+):
+    mkdir, goes = Path.mkdir, iter([True, False, True])
+
+    def meanwhile(path, *mode, **options):
+        if next(goes, False):
+            raise error(path)
+        mkdir(path, *mode, **options)
+
+    monkeypatch.setattr(Path, "mkdir", meanwhile)
+    with replacing(tmp_path / "deep" / "file") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "deep" / "file").read_text() == "whole" and next(goes, None) is None
+    monkeypatch.setattr(Path, "mkdir", lambda path, *_, **__: open(path / "none"))
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "never" / "file"):
+        raise AssertionError
+
+
 def test_a_record_that_json_cannot_say_leaves_the_old_file(tmp_path):
     path = tmp_path / "record.json"
     files.write_json(path, {"loss": 0.5})

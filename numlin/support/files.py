@@ -266,7 +266,7 @@ def _sweep(folder):
 def _locked(folder, patience=None):
     """Make `folder` if it is missing, and hold its lock, if it can have one."""
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        _make(folder)
         with suppress(FileNotFoundError):  # somebody exchanged or removed it meanwhile
             handle = _lock(folder, PATIENCE if patience is None else patience)
             if handle is None or os.path.samestat(os.fstat(handle), os.stat(folder)):
@@ -277,6 +277,16 @@ def _locked(folder, patience=None):
     finally:
         if handle is not None:
             os.close(handle)
+
+
+def _make(folder):
+    """Make `folder` if it is missing, also while others make and remove its parents."""
+    for left in reversed(range(100)):
+        try:
+            return folder.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, FileNotFoundError):
+            if not left:
+                raise
 
 
 def _lock(path, patience=0.0):
