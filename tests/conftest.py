@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from side_by_side import pytest_runtestloop  # noqa: F401, pytest finds it here
 
 from numlin.data import datasets, idx, strokes
 from numlin.model import LinearClassifier

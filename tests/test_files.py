@@ -507,7 +507,7 @@ def test_a_parent_that_others_remove_while_a_folder_is_made_is_made_again(
     with replacing(tmp_path / "deep" / "file") as temporary:
         temporary.write_text("whole")
     assert (tmp_path / "deep" / "file").read_text() == "whole" and next(goes, None) is None
-    monkeypatch.setattr(Path, "mkdir", lambda path, *_, **__: open(path / "none"))
+    monkeypatch.setattr(Path, "mkdir", lambda path, *_, **__: path.rename("x"))
     with pytest.raises(FileNotFoundError), replacing(tmp_path / "never" / "file"):
         raise AssertionError
 

@@ -113,7 +113,7 @@ def test_gradient_of_logistic_leaves_a_taylor_remainder_of_second_order(name):
 @pytest.mark.parametrize("name", [name for name in BALLS if name != "l2-box"])
 @every_loss
 def test_hessian_times_vector_matches_differences_of_the_gradient(loss, name, eps):
-    f, x = problem(loss, BALLS[name], eps=eps)
+    f, x = problem(loss, BALLS[name], eps=eps, n_features=5)
 
     def product(w, b, v):
         return hessian_product(*v, w, b, *f.setting)
@@ -125,6 +125,7 @@ def test_hessian_times_vector_matches_differences_of_the_gradient(loss, name, ep
             (x[:-1], x[-1]),
             lambda w, b: kinks(w, b, *f.setting),
             rtol=1e-8,
+            directions=6,
             **options,
         )
 
@@ -192,7 +193,7 @@ MISTAKES = {
 @every_pair
 @pytest.mark.parametrize("mistake", MISTAKES)
 def test_wrong_gradient_fails_the_same_check(loss, ball, mistake):
-    f, x = problem(loss, ball)
+    f, x = problem(loss, ball, n_features=5)
     report = check_gradient(f.value, MISTAKES[mistake](f), x, f.kinks, rtol=1e-9, directions=1)
     assert report.verdict == "fail", str(report)
 
