@@ -18,6 +18,7 @@ from numlin.studies import article
 from numlin.studies.clock import Clock
 from numlin.support.arguments import check_choice
 from numlin.support.files import staging
+from numlin.support.forks import share_with_a_copy
 from numlin.support.progress import Progress
 
 
@@ -70,9 +71,11 @@ def draw_figures(result, names, folder, suffix):
     number = {name: k for k, name in enumerate(FIGURES, 1)}
     paths = {name: Path(folder) / f"{number[name]:02d}-{name}.{suffix}" for name in names}
     with Progress("drawing", len(names)) as progress:
-        for name, path in paths.items():
-            save(draw(name, result), path)
-            progress.advance(note=name)
+        share_with_a_copy(
+            lambda name: save(draw(name, result), paths[name]),
+            paths,
+            lambda name: progress.advance(note=name),
+        )
     clock.lap("figures")
     result.seconds.update(clock.seconds)
     return paths
