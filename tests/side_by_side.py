@@ -29,10 +29,9 @@ def pytest_runtestloop(session):
     if SHARED in os.environ:
         return _second(session, files, names)
     options = session.config.option
-    alone = options.collectonly or options.usepdb or options.maxfail or options.capture == "no"
-    alone = (
-        alone or getattr(options, "numprocesses", None) or hasattr(session.config, "workerinput")
-    )
+    watched = options.collectonly or options.usepdb or options.maxfail or options.capture == "no"
+    by_xdist = getattr(options, "numprocesses", None) or hasattr(session.config, "workerinput")
+    alone = watched or by_xdist
     if alone or os.name != "posix" or len(session.items) < WORTH_IT or _processors() < 2:
         return None
     return _first(session, files, names)

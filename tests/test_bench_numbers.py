@@ -71,7 +71,7 @@ def test_operations_and_bytes_are_those_of_rows_scored_and_rows_added(few, eps, 
 
 
 @needs_jit
-@pytest.mark.skipif(not integers.MULTIPLIES_BYTES, reason="the processor has no vpdpbusd")
+@pytest.mark.skipif(not integers.MULTIPLIES_BYTES, reason="the processor multiplies no bytes")
 def test_the_limit_of_summing_bytes_is_what_the_kernel_sums(few, monkeypatch):
     pixels, w = (np.tile(part, 3) for part in (few.pixels, few.middle[0.1][0]))  # 72 pixels each
     order = np.random.default_rng(1).permutation(79)

@@ -71,7 +71,7 @@ BYTES_AHEAD = 4096 if PROCESSOR.startswith("znver") else 2 * CACHE_LINE
 GROUP = 4  # rows scored at a time: 16 accumulators, which AVX-512 has registers for
 BLOCK, BLOCK_BYTES = 128, 2**19  # most that is scored before any of it is added
 LOOK_AHEAD = 32  # rows scored together where batches are shorter: more are wasted when w moves
-RENEW_UNIT = 16  # roundings of w
+RENEW_UNIT = 16  # roundings of w after which the largest weight is looked for anew
 ROUND_FROM = 16  # rows in a block: from here on integers are worth rounding w
 FEW = 4  # while more than one row in so many is active, integers save nothing
 
