@@ -17,9 +17,10 @@ forked = pytest.mark.skipif(
 
 
 def writes(folder, item):
-    """A file that names the process."""
+    """A new file that names the process."""
     time.sleep(0.02)
-    (folder / str(item)).write_text(str(os.getpid()))
+    with open(folder / str(item), "x") as file:
+        file.write(str(os.getpid()))
 
 
 @forked
